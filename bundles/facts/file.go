@@ -1,0 +1,169 @@
+package facts
+
+// Report is what inspect found in one or more files.
+type Report struct {
+	Schema int    `json:"schema"`
+	Files  []File `json:"files"`
+}
+
+// File is the truth about one file, read from its bytes.
+type File struct {
+	// Path is relative to the inspected directory, with forward slashes; for
+	// a single inspected file it is the path as given.
+	Path string `json:"path"`
+	// Size is in bytes.
+	Size int64 `json:"size"`
+	// ELF is nil where the file is not an ELF object.
+	ELF *ELF `json:"elf,omitempty"`
+	// Device is nil where the file carries no device code.
+	Device *Device `json:"device,omitempty"`
+}
+
+// ELF is what the dynamic linker and libc will ask of a host.
+type ELF struct {
+	Needed []string `json:"needed,omitempty"`
+	// Runpath holds DT_RUNPATH (or DT_RPATH, which is a finding) split at colons.
+	Runpath []string `json:"runpath,omitempty"`
+	Soname  string   `json:"soname,omitempty"`
+	// Glibc is the highest GLIBC_x.y version the file requires, "" if none.
+	Glibc string `json:"glibc,omitempty"`
+	// GlibcSymbol is one symbol that forces Glibc.
+	GlibcSymbol string `json:"glibc_symbol,omitempty"`
+	// Glibcxx is the highest GLIBCXX_x.y.z version required, "" if none.
+	Glibcxx string `json:"glibcxx,omitempty"`
+	// CXXABI is the highest CXXABI_x.y.z version required, "" if none.
+	CXXABI string `json:"cxxabi,omitempty"`
+	// BuildPaths are absolute paths of the build machine that leaked into the file.
+	BuildPaths []string `json:"build_paths"`
+	// Findings are things that make the file less portable or less safe:
+	// "rpath", "textrel", "execstack", "debug-info".
+	Findings []string `json:"findings,omitempty"`
+}
+
+// Device is the device code of one file.
+type Device struct {
+	// Toolkit is the CUDA release ("12.4") that made the cubins; "" where no
+	// cubin says so, "mixed" where they disagree.
+	Toolkit string `json:"toolkit,omitempty"`
+	// Units counts translation units: containers that a fat-binary wrapper
+	// points to, in a bare fat binary all containers.
+	Units  int     `json:"units"`
+	Cudart *Cudart `json:"cudart,omitempty"`
+	// SASS and PTX are the summary for people; floors come from Groups.
+	SASS   []Target `json:"sass"`
+	PTX    []Target `json:"ptx"`
+	Groups []Group  `json:"groups"`
+	// Ignored counts containers that are reported and never judged.
+	Ignored *Ignored `json:"ignored,omitempty"`
+	// Relocatable lists the inputs of relocatable device code
+	// (__nv_relfatbin): they are judged only for such code.
+	Relocatable []Group   `json:"relocatable,omitempty"`
+	Unknown     []Unknown `json:"unknown,omitempty"`
+	Floors      []Floor   `json:"floors,omitempty"`
+}
+
+// Cudart says how the CUDA runtime is linked.
+type Cudart struct {
+	// Link is "shared" or "static".
+	Link string `json:"link"`
+	// Major is the runtime's major version; 0 where a static one does not say.
+	Major int `json:"major,omitempty"`
+}
+
+// Target summarises one SM over all units of a file.
+type Target struct {
+	// SM keeps its suffix: "75", "90a", "100f".
+	SM string `json:"sm"`
+	// ISA is the PTX ISA version ("8.4"), empty for SASS. Where units
+	// disagree there is one Target for each.
+	ISA   string `json:"isa,omitempty"`
+	Units int    `json:"units"`
+	// Compression is "none", "lz4", "zstd", "zlib" or "lz4-frame".
+	Compression string `json:"compression"`
+}
+
+// Owner of a group of units, see Group.
+const (
+	OwnerOwn    = "own"
+	OwnerNVIDIA = "nvidia"
+	OwnerMixed  = "mixed"
+)
+
+// Group is a distinct set of images, and how many units hold exactly it.
+type Group struct {
+	Units int `json:"units"`
+	// Owner is "own", "nvidia" or "mixed"; empty for an empty group.
+	Owner string `json:"owner,omitempty"`
+	// Empty marks units that define no kernel and no device variable: they are
+	// counted and never a miss.
+	Empty bool `json:"empty,omitempty"`
+	// Linked marks a version-2 container: the linked image of relocatable code.
+	Linked bool    `json:"linked,omitempty"`
+	Images []Image `json:"images,omitempty"`
+}
+
+// Kinds of images in a fat binary.
+const (
+	KindSASS = "sass"
+	KindPTX  = "ptx"
+)
+
+// Image is one entry of a fat-binary container.
+type Image struct {
+	// Kind is "sass", "ptx", or the name of another entry kind ("nvvm-ir", "mercury").
+	Kind string `json:"kind"`
+	SM   string `json:"sm"`
+	// ISA is the PTX text's .version, which is what the driver obeys; the
+	// header's where the text has none.
+	ISA string `json:"isa,omitempty"`
+	// ISAHeader is the entry header's PTX ISA version.
+	ISAHeader   string `json:"isa_header,omitempty"`
+	Compression string `json:"compression"`
+}
+
+// Ignored counts containers that no rule judges.
+type Ignored struct {
+	// Stub counts device-link stubs.
+	Stub int `json:"stub,omitempty"`
+	// Relocatable counts the inputs in __nv_relfatbin.
+	Relocatable int `json:"relocatable,omitempty"`
+}
+
+// Unknown names something in a file whose meaning is not established.
+type Unknown struct {
+	What  string `json:"what"`
+	Units int    `json:"units"`
+}
+
+// Ways in which code runs on a GPU, worst last.
+const (
+	ViaSASS = "sass"
+	ViaPTX  = "ptx"
+	ViaNone = "none"
+)
+
+// Floor is the oldest driver with which a file or part runs on a range of
+// compute capabilities. Floors are ordered: the first whose CC matches (and
+// whose Except does not) decides; a cc that none matches has no kernel image.
+type Floor struct {
+	// CC is "8.6", "5.0-6.1" (both ends in), "8.6-8.x" (same major, open) or "9.0+".
+	CC     string   `json:"cc"`
+	Except []string `json:"except,omitempty"`
+	// Via is "sass", "ptx" or "none".
+	Via string `json:"via"`
+	// MinCUDA is the CUDA version that libcuda must report at least; nil = no demand known.
+	MinCUDA *string `json:"min_cuda,omitempty"`
+	// MinDriver decides within its own driver branch only; nil = unknown, then MinCUDA alone counts.
+	MinDriver *string `json:"min_driver,omitempty"`
+	// Lacking says how many units have no usable image, for Via "none".
+	Lacking *Lacking `json:"lacking,omitempty"`
+	Because []string `json:"because,omitempty"`
+	// Sure is the certainty of the weakest fact used: measured, doc, multi, single, false.
+	Sure string `json:"sure,omitempty"`
+}
+
+// Lacking counts units without a usable image.
+type Lacking struct {
+	Units int `json:"units"`
+	Of    int `json:"of"`
+}

@@ -1,0 +1,67 @@
+package facts
+
+// Host is what is known of one machine. A field that could not be read is
+// absent and named in Unknown with the reason.
+type Host struct {
+	// Platform is "linux/amd64".
+	Platform string `json:"platform,omitempty"`
+	// Driver is nil where there is no NVIDIA driver or nothing could be read of it.
+	Driver *Driver `json:"driver,omitempty"`
+	// GPUs is nil where they could not be listed, and empty where there is none.
+	GPUs    []GPU  `json:"gpus"`
+	Libc    string `json:"libc,omitempty"`
+	Glibcxx string `json:"glibcxx,omitempty"`
+	// CPU lists the features that decide between CPU variants ("avx2", "avx512f").
+	CPU []string `json:"cpu,omitempty"`
+	// Env holds the variables that change what CUDA sees or loads.
+	Env  map[string]string `json:"env,omitempty"`
+	Libs []HostLib         `json:"libs,omitempty"`
+	// Where holds marks of the environment: "container", "wsl2", "colab", "kaggle".
+	Where []string `json:"where,omitempty"`
+	// Unknown maps a field ("driver", "gpus[0].memory") to why it is not known.
+	Unknown map[string]string `json:"unknown,omitempty"`
+}
+
+// Driver is the NVIDIA driver, its two halves apart.
+type Driver struct {
+	// Kernel is the version of the loaded kernel module.
+	Kernel string `json:"kernel,omitempty"`
+	// Libcuda is the version of the user-mode library that a program would load.
+	Libcuda string `json:"libcuda,omitempty"`
+	// CUDA is the version that libcuda reports ("12.2").
+	CUDA string `json:"cuda,omitempty"`
+	// Compat marks a libcuda that is not the driver's own (forward-compat package).
+	Compat bool `json:"compat"`
+	// Source names who said so: "nvml", "libcuda", "nvidia-smi", "proc", "given".
+	Source string `json:"source,omitempty"`
+	// Dir is the folder of the driver's own libcuda.
+	Dir string `json:"dir,omitempty"`
+	// DirNeeded marks a Dir that the loader's default search would not find.
+	DirNeeded bool `json:"dir_needed,omitempty"`
+}
+
+// GPU is one device.
+type GPU struct {
+	Index int    `json:"index"`
+	Name  string `json:"name,omitempty"`
+	// CC is the compute capability, "7.5".
+	CC   string `json:"cc,omitempty"`
+	UUID string `json:"uuid,omitempty"`
+	// Memory is in bytes; 0 where unknown.
+	Memory int64 `json:"memory,omitempty"`
+	// Visible is false for a GPU that CUDA_VISIBLE_DEVICES hides, or that is on
+	// the bus and no longer known to the driver.
+	Visible bool `json:"visible"`
+	MIG     bool `json:"mig"`
+	// PCI is the device's bus address.
+	PCI string `json:"pci,omitempty"`
+	// Dropped marks a GPU on the bus that the loaded driver does not support any more.
+	Dropped bool `json:"dropped,omitempty"`
+}
+
+// HostLib is a CUDA library found on the host.
+type HostLib struct {
+	Soname  string `json:"soname"`
+	Path    string `json:"path"`
+	Version string `json:"version,omitempty"`
+}

@@ -1,0 +1,64 @@
+package matrix
+
+// Cell is one line of the matrix: a toolkit image × a platform × a set of SMs.
+// One cell makes one bundle.
+type Cell struct {
+	ID string `json:"id"`
+	// Toolkit is the CUDA version, "11.8.0"; empty for the cpu cell.
+	Toolkit string `json:"toolkit,omitempty"`
+	// Image is the reference the matrix names.
+	Image    string `json:"image"`
+	Platform string `json:"platform"`
+	// SMs are compiled to machine code; suffixes are kept ("120a").
+	SMs []string `json:"sms"`
+	// PTX are targets whose PTX rides along.
+	PTX []string `json:"ptx"`
+}
+
+// Dirs are the folders a plan works in, absolute.
+type Dirs struct {
+	// Source is read only.
+	Source string
+	// Build is scratch.
+	Build string
+	// Out receives the finished, flat folder of the app part.
+	Out string
+	// Cache is ccache's folder; speed only.
+	Cache string
+}
+
+// Step is one command of a plan.
+type Step struct {
+	// Name is "prepare", "record", "configure", "build" or "install".
+	Name string `json:"name"`
+	// Args is an argv, never a line for a shell to split.
+	Args []string `json:"args"`
+}
+
+// Plan is everything needed to build one cell, and no more: a pure function of
+// the matrix, the cell, the folders and the source's identity. The Dagger
+// builder and the host builder run the same steps.
+type Plan struct {
+	Cell Cell `json:"cell"`
+	// Image is what is pulled: the cell's image, or what --image put in its place.
+	Image string `json:"image"`
+	// StandIn marks an image that --image put in place of the matrix's.
+	StandIn bool `json:"stand_in,omitempty"`
+	Dirs    Dirs `json:"-"`
+	// Env are sorted "KEY=VALUE" pairs for every step.
+	Env []string `json:"env"`
+	// Prepare makes the image fit to build in: its own cached layer. The host
+	// builder does not run it.
+	Prepare []Step `json:"prepare"`
+	// Steps are record, configure, build, install, in order.
+	Steps []Step `json:"steps"`
+	// CMake are the arguments of the configure step, folders left out.
+	CMake []string `json:"cmake"`
+	// Expect are the files that must be in Out.
+	Expect []string `json:"expect"`
+	// Fixture marks a source that is this project's own test fixture.
+	Fixture bool `json:"fixture,omitempty"`
+	// Key is "sha256:…" over source, image, flags and tool: two plans with one
+	// key make the same bytes.
+	Key string `json:"key"`
+}
