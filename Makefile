@@ -1,0 +1,54 @@
+# Two commands set everything up: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# NVML's symbols are looked up only when called: a program linked with -z now
+# would die at start on a machine without the driver.
+export CGO_ENABLED := 1
+export CGO_CFLAGS := -O2 -g -Wno-deprecated-declarations
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,-z,lazy
+GO_BUILD := go build -trimpath -ldflags '$(LDFLAGS)'
+CACHE := $(or $(LLCUDA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llcuda)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## both programs into bin/
+	@mkdir -p bin
+	$(GO_BUILD) -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: build ## the main job on real parts: engine, cpu cell of real llama.cpp, signed release, a served model
+	scripts/demo.sh
+
+.PHONY: test
+test: ## the hermetic tests: no engine, no network, no GPU
+	go test -ldflags '-extldflags=-Wl,-z,lazy' ./...
+
+.PHONY: test-engine
+test-engine: build ## the tests that need a real Dagger engine and a real llama-server
+	scripts/test-engine.sh
+
+.PHONY: engine
+engine: ## a real Dagger engine and a local registry (no Docker needed, root is)
+	engine/up.sh
+
+.PHONY: engine-stop
+engine-stop: ## stop them and leave no trace but the cache
+	engine/down.sh
+
+.PHONY: lint
+lint: ## gofmt, go vet, golangci-lint (the architecture), shellcheck, actionlint
+	scripts/lint.sh
+
+.PHONY: clean
+clean: ## what was built in this clone
+	rm -rf bin dist
+
+.PHONY: clean-cache
+clean-cache: engine-stop ## everything kept outside the clone
+	scripts/clean-cache.sh

@@ -1,0 +1,204 @@
+package bundles
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"math/bits"
+	"os"
+	"time"
+)
+
+// Defaults of PackOptions, measured on a real bundle: they make 21.2 MB where
+// the best of a pure Go encoder makes 24.7.
+const (
+	DefaultLevel     = 19
+	DefaultWindowLog = 27
+)
+
+// smallTree is the size in bytes up to which a window as large as the tree
+// loses nothing: what level 19 searches anyway. Above it the full window is
+// used, and from 27 on libzstd adds its long-distance matching by itself.
+const smallTree = 8 << 20
+
+// PackOptions are the things that the bytes of a part depend on, besides the
+// folder and the version of libzstd (pinned in go.mod).
+type PackOptions struct {
+	// Level is libzstd's, 1 to 22; 0 = DefaultLevel.
+	Level int
+	// WindowLog is log2 of the window in bytes, 10 to 27; 0 =
+	// DefaultWindowLog. 27 is the most that a reader accepts unasked.
+	WindowLog int
+	// Progress is told of bytes packed, before compression; may be nil.
+	Progress func(done, total int64)
+}
+
+// Packed says what Pack wrote.
+type Packed struct {
+	// Digest of the packed bytes, "sha256:<hex>": the part's key in a manifest.
+	Digest string
+	// Size of the packed bytes.
+	Size int64
+	// Contents is the digest of the tree, see TreeDigest.
+	Contents string
+	// Unpacked is the sum of the file sizes, in bytes.
+	Unpacked int64
+}
+
+// Pack writes the folder dir to w as a tar compressed with libzstd in one
+// thread. The bytes depend on names, contents, executable bits and link
+// targets only: entries are sorted by path, and carry no owner, no time and no
+// mode but 0755 and 0644. A folder that holds anything but files, folders and
+// symlinks to files beside them is refused, and so is a set-user-id file.
+//
+// It needs cgo; without it the error is ErrNoLibzstd.
+func Pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, error) {
+	p, err := pack(ctx, dir, w, o)
+	if err != nil {
+		return Packed{}, fmt.Errorf("packing %q: %w", dir, err)
+	}
+	return p, nil
+}
+
+func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, error) {
+	level, window := o.Level, o.WindowLog
+	if level == 0 {
+		level = DefaultLevel
+	}
+	if window == 0 {
+		window = DefaultWindowLog
+	}
+	if level < 1 || level > 22 {
+		return Packed{}, fmt.Errorf("compression level %d: not in 1 to 22", level)
+	}
+	if window < 10 || window > DefaultWindowLog {
+		return Packed{}, fmt.Errorf("window log %d: not in 10 to %d", window, DefaultWindowLog)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Packed{}, err
+	}
+	defer root.Close()
+	entries, err := scan(root)
+	if err != nil {
+		return Packed{}, err
+	}
+	var total int64
+	for _, e := range entries {
+		total += e.Size
+	}
+	sink := &countingHash{w: w, h: sha256.New()}
+	z, err := newCompressor(sink, level, windowFor(window, total, len(entries)))
+	if err != nil {
+		return Packed{}, err
+	}
+	defer z.Release()
+	in := &packer{ctx: ctx, root: root, tw: tar.NewWriter(z), total: total, progress: o.Progress, buf: make([]byte, 1<<20)}
+	for i := range entries {
+		if err := in.add(&entries[i]); err != nil {
+			return Packed{}, err
+		}
+	}
+	if err := in.tw.Close(); err != nil {
+		return Packed{}, err
+	}
+	if err := z.Close(); err != nil {
+		return Packed{}, err
+	}
+	contents, err := DigestEntries(entries)
+	if err != nil {
+		return Packed{}, err
+	}
+	return Packed{Digest: digestOf(sink.h), Size: sink.n, Contents: contents, Unpacked: total}, nil
+}
+
+// windowFor shrinks the window to the tar's size where that loses nothing, so
+// that a small part costs its reader little memory. It is a function of the
+// tree, not of the machine.
+func windowFor(window int, total int64, entries int) int {
+	size := total + int64(entries+2)*1024
+	if size > smallTree {
+		return window
+	}
+	return min(window, max(10, bits.Len64(uint64(size-1))))
+}
+
+type packer struct {
+	ctx         context.Context
+	root        *os.Root
+	tw          *tar.Writer
+	done, total int64
+	progress    func(done, total int64)
+	buf         []byte
+}
+
+// add writes one entry and, for a file, records the hash of what was written.
+func (p *packer) add(e *Entry) error {
+	if err := p.ctx.Err(); err != nil {
+		return err
+	}
+	// The format is left open: USTAR where it can say the name and size, PAX
+	// where not. Nothing here makes the writer fall back to GNU's.
+	h := &tar.Header{Name: e.Path, Mode: int64(e.Mode.Perm()), ModTime: time.Unix(0, 0)}
+	switch e.Type {
+	case TypeDir:
+		h.Typeflag, h.Name = tar.TypeDir, e.Path+"/"
+		return p.tw.WriteHeader(h)
+	case TypeLink:
+		h.Typeflag, h.Linkname = tar.TypeSymlink, e.Target
+		return p.tw.WriteHeader(h)
+	}
+	h.Typeflag, h.Size = tar.TypeReg, e.Size
+	if err := p.tw.WriteHeader(h); err != nil {
+		return err
+	}
+	f, err := openRegular(p.root, e.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	// Only Write, so that the buffer is used and progress is told.
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(sum, p)}, aliveReader{f, p.ctx.Err}, p.buf)
+	if err != nil && n <= e.Size {
+		return fmt.Errorf("%q: %w", e.Path, err)
+	}
+	if n != e.Size || err != nil {
+		return fmt.Errorf("%q changed while it was packed", e.Path)
+	}
+	e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return nil
+}
+
+func (p *packer) Write(b []byte) (int, error) {
+	n, err := p.tw.Write(b)
+	p.done += int64(n)
+	if p.progress != nil {
+		p.progress(p.done, p.total)
+	}
+	return n, err
+}
+
+// compressor is a zstd stream: Close ends it, Release frees its memory.
+type compressor interface {
+	io.WriteCloser
+	Release()
+}
+
+// countingHash passes bytes on and keeps their number and hash.
+type countingHash struct {
+	w io.Writer
+	h hash.Hash
+	n int64
+}
+
+func (c *countingHash) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.h.Write(b[:n])
+	c.n += int64(n)
+	return n, err
+}

@@ -1,0 +1,134 @@
+package bundles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// Unpack writes an archive into dir, which must be empty or not exist (its
+// parent must), and returns the digest of what it wrote, computed while it was
+// written: the caller compares it with Part.Contents before it uses anything.
+//
+// Nothing is believed of the archive. All writing goes through one os.Root, so
+// no name leads out of dir. Refused with a *HostileError: absolute names,
+// "..", control characters, names that are too long or appear twice, a file in
+// place of a folder, entries in folders that were not declared, links to
+// anything but a file in the same folder, hard links, devices, pipes, sparse
+// files, unknown types and formats, modes other than 0755 and 0644, more
+// entries or bytes or a larger window than the options allow, and anything
+// after the end. Links are made last, so nothing is ever written through one.
+//
+// Where it fails, dir holds what had been written: it is the caller's staging
+// folder, and the caller's to remove.
+func Unpack(ctx context.Context, r io.Reader, dir string, o UnpackOptions) (contents string, err error) {
+	root, err := emptyRoot(dir)
+	if err != nil {
+		return "", fmt.Errorf("unpacking %s: %w", o.Name, err)
+	}
+	defer root.Close()
+	u := unpacker{root: root, sync: o.Sync, buf: make([]byte, 1<<20)}
+	t, err := walk(ctx, r, o, u.entry)
+	if err != nil {
+		return "", err
+	}
+	if err := u.finish(t); err != nil {
+		return "", fmt.Errorf("unpacking %s: %w", o.Name, err)
+	}
+	return t.digest(), nil
+}
+
+func emptyRoot(dir string) (*os.Root, error) {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	f, err := root.Open(".")
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	defer f.Close()
+	if _, err := f.Readdirnames(1); err != io.EOF {
+		root.Close()
+		if err == nil {
+			err = fmt.Errorf("%q is not empty", dir)
+		}
+		return nil, err
+	}
+	return root, nil
+}
+
+type unpacker struct {
+	root *os.Root
+	sync bool
+	buf  []byte
+}
+
+func (u *unpacker) entry(e Entry, r io.Reader) error {
+	switch e.Type {
+	case TypeDir:
+		if err := u.root.Mkdir(e.Path, 0o755); err != nil {
+			return err
+		}
+		return u.root.Chmod(e.Path, 0o755) // whatever the umask says
+	case TypeFile:
+		return u.file(e, r)
+	}
+	return nil
+}
+
+func (u *unpacker) file(e Entry, r io.Reader) (err error) {
+	f, err := u.root.OpenFile(e.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, r, u.buf); err != nil {
+		return fmt.Errorf("writing %q: %w", e.Path, err)
+	}
+	if err := f.Chmod(e.Mode); err != nil {
+		return err
+	}
+	if u.sync {
+		return f.Sync()
+	}
+	return nil
+}
+
+// finish makes the links and, where asked, flushes the folders.
+func (u *unpacker) finish(t *tree) error {
+	for _, e := range t.entries {
+		if e.Type != TypeLink {
+			continue
+		}
+		if err := u.root.Symlink(e.Target, e.Path); err != nil {
+			return err
+		}
+	}
+	if !u.sync {
+		return nil
+	}
+	dirs := []string{"."}
+	for _, e := range t.entries {
+		if e.Type == TypeDir {
+			dirs = append(dirs, e.Path)
+		}
+	}
+	for _, d := range dirs {
+		f, err := u.root.Open(d)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,262 @@
+package bundles
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Limits that hold where UnpackOptions says nothing.
+const (
+	DefaultMaxFiles  = 4096
+	DefaultMaxBytes  = 16 << 30
+	DefaultMaxWindow = 1 << DefaultWindowLog
+)
+
+// perEntry bounds what tar needs around the bytes of one entry: two headers,
+// a PAX record of the longest name twice, padding.
+const perEntry = 8 << 10
+
+// maxPadding bounds the zeros after the end of a tar (GNU pads to 10 KiB).
+const maxPadding = 64 << 10
+
+// UnpackOptions bounds what an archive may cost its reader.
+type UnpackOptions struct {
+	// Name of the archive in errors.
+	Name string
+	// MaxFiles bounds the number of entries; 0 = DefaultMaxFiles.
+	MaxFiles int
+	// MaxBytes bounds the sum of the file sizes. Give Part.Unpacked where it is
+	// known; 0 = DefaultMaxBytes.
+	MaxBytes int64
+	// MaxWindow bounds the decoder's window in bytes, and with it its memory;
+	// 0 = DefaultMaxWindow.
+	MaxWindow uint64
+	// Sync flushes every file and folder to the disk before Unpack returns.
+	Sync bool
+	// Progress is told of bytes unpacked; total is MaxBytes as given, 0 where
+	// none was. May be nil.
+	Progress func(done, total int64)
+}
+
+func (o UnpackOptions) withDefaults() UnpackOptions {
+	if o.MaxFiles <= 0 {
+		o.MaxFiles = DefaultMaxFiles
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = DefaultMaxBytes
+	}
+	if o.MaxWindow == 0 {
+		o.MaxWindow = DefaultMaxWindow
+	}
+	return o
+}
+
+// Walk reads an archive from start to end without unpacking it, refuses what
+// Unpack refuses, and calls fn for every entry in the archive's order; r holds
+// a file's bytes and is nil for folders and links. Entry.SHA256 is not known
+// yet when fn is called. What fn leaves unread is read for it. An error of fn
+// ends the walk and is returned as it is.
+//
+// contents is the digest of the tree, see TreeDigest: the caller compares it.
+func Walk(ctx context.Context, r io.Reader, o UnpackOptions, fn func(e Entry, r io.Reader) error) (contents string, err error) {
+	t, err := walk(ctx, r, o, fn)
+	if err != nil {
+		return "", err
+	}
+	return t.digest(), nil
+}
+
+func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, io.Reader) error) (*tree, error) {
+	o := given.withDefaults()
+	hostile := func(entry, format string, args ...any) error {
+		return &HostileError{Archive: o.Name, Entry: entry, Reason: fmt.Sprintf(format, args...)}
+	}
+	broken := func(err error) error {
+		if h := (*HostileError)(nil); errors.As(err, &h) || ctx.Err() != nil {
+			return err
+		}
+		if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+			return hostile("", "asks for a window of more than %d bytes", o.MaxWindow)
+		}
+		if o.Name == "" {
+			return fmt.Errorf("reading archive: %w", err)
+		}
+		return fmt.Errorf("reading archive %s: %w", o.Name, err)
+	}
+	// Two goroutines at most: the decoder's memory is its window and little more.
+	z, err := zstd.NewReader(aliveReader{r, ctx.Err}, zstd.WithDecoderMaxWindow(o.MaxWindow),
+		zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(2))
+	if err != nil {
+		return nil, broken(err)
+	}
+	defer z.Close()
+	plain := &boundedReader{r: z, left: o.MaxBytes + int64(o.MaxFiles+2)*perEntry + maxPadding,
+		over: hostile("", "unpacks to more than the %d bytes allowed", o.MaxBytes)}
+	var (
+		tr   = tar.NewReader(plain)
+		t    = newTree()
+		sum  int64
+		done int64
+	)
+	for {
+		h, err := tr.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			name := ""
+			if h != nil {
+				name = h.Name
+			}
+			if errors.Is(err, tar.ErrInsecurePath) {
+				return nil, hostile(name, "name that leads out of the folder")
+			}
+			if errors.Is(err, tar.ErrHeader) {
+				return nil, hostile("", "not a tar header after %d entries", len(t.entries))
+			}
+			return nil, broken(err)
+		}
+		e, fault := entryOf(h)
+		if fault == "" {
+			fault = t.add(e)
+		}
+		if fault != "" {
+			return nil, hostile(h.Name, "%s", fault)
+		}
+		if len(t.entries) > o.MaxFiles {
+			return nil, hostile(h.Name, "more than %d entries", o.MaxFiles)
+		}
+		if e.Type != TypeFile {
+			if err := fn(e, nil); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if sum += e.Size; sum > o.MaxBytes || sum < 0 {
+			return nil, hostile(h.Name, "unpacks to more than the %d bytes allowed", o.MaxBytes)
+		}
+		body := &entryReader{r: tr, h: sha256.New(), tell: func(n int) {
+			done += int64(n)
+			if o.Progress != nil {
+				o.Progress(done, given.MaxBytes)
+			}
+		}}
+		if err := fn(e, body); err != nil {
+			if body.err != nil && errors.Is(err, body.err) {
+				return nil, broken(err)
+			}
+			return nil, err
+		}
+		if _, err := io.Copy(io.Discard, struct{ io.Reader }{body}); err != nil {
+			return nil, broken(err)
+		}
+		t.entries[len(t.entries)-1].SHA256 = hex.EncodeToString(body.h.Sum(nil))
+	}
+	if p, f := t.linkFault(); f != "" {
+		return nil, hostile(p, "%s", f)
+	}
+	rest, err := io.ReadAll(io.LimitReader(plain, maxPadding+1))
+	if err != nil {
+		return nil, broken(err)
+	}
+	if len(rest) > maxPadding || len(bytes.TrimRight(rest, "\x00")) > 0 {
+		return nil, hostile("", "holds more after the end of the tar")
+	}
+	return t, nil
+}
+
+// entryOf takes from a tar header what a part may hold, and names what it may not.
+func entryOf(h *tar.Header) (e Entry, fault string) {
+	switch h.Typeflag {
+	case tar.TypeReg:
+		e = Entry{Path: h.Name, Type: TypeFile, Mode: fs.FileMode(h.Mode), Size: h.Size}
+	case tar.TypeDir:
+		e = Entry{Path: strings.TrimSuffix(h.Name, "/"), Type: TypeDir, Mode: fs.FileMode(h.Mode)}
+	case tar.TypeSymlink:
+		e = Entry{Path: h.Name, Type: TypeLink, Mode: 0o777, Target: h.Linkname}
+	case tar.TypeLink:
+		return e, fmt.Sprintf("hard link to %q", h.Linkname)
+	case tar.TypeChar, tar.TypeBlock:
+		return e, "device"
+	case tar.TypeFifo:
+		return e, "named pipe"
+	case tar.TypeGNUSparse:
+		return e, "sparse file"
+	case tar.TypeXGlobalHeader:
+		return e, "global header"
+	default:
+		return e, fmt.Sprintf("entry of unknown type %q", h.Typeflag)
+	}
+	if h.Mode < 0 || h.Mode > 0o777 {
+		return e, fmt.Sprintf("mode %#o", h.Mode)
+	}
+	if h.Format != tar.FormatUSTAR && h.Format != tar.FormatPAX {
+		return e, fmt.Sprintf("tar format %v, only USTAR and PAX are allowed", h.Format)
+	}
+	for k := range h.PAXRecords {
+		switch k {
+		case "path", "linkpath", "size":
+		default:
+			return e, fmt.Sprintf("extended header %q", k)
+		}
+	}
+	if h.Typeflag != tar.TypeReg && h.Size != 0 {
+		return e, "size on something that is no file"
+	}
+	return e, ""
+}
+
+// entryReader hashes what is read of one file.
+type entryReader struct {
+	r    io.Reader
+	h    hash.Hash
+	tell func(n int)
+	err  error
+}
+
+func (b *entryReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.h.Write(p[:n])
+	if n > 0 {
+		b.tell(n)
+	}
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}
+
+// boundedReader fails, rather than ends, when more than left bytes are there.
+type boundedReader struct {
+	r    io.Reader
+	left int64
+	over error
+}
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		var one [1]byte
+		n, err := b.r.Read(one[:])
+		if n > 0 {
+			return 0, b.over
+		}
+		return 0, err
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.r.Read(p)
+	b.left -= int64(n)
+	return n, err
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/waqasm86/llcuda/ci"
+	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/internal/source"
+	"github.com/waqasm86/llcuda/matrix"
+)
+
+type buildOptions struct {
+	matrixFile string
+	cells      []string
+	source     string
+	out        string
+	builder    string
+	images     []string
+	jobs       int
+	parallel   int
+	timings    bool
+	cacheDir   string
+}
+
+func newBuild(s *cli.Streams, matrixFile *string) *cobra.Command {
+	o := buildOptions{}
+	c := &cobra.Command{
+		Use:   "build [CELL...]",
+		Short: "build, inspect, verify and pack cells (all of the matrix without names)",
+		Long: `Compiles each cell in its container, reads the truth back from the finished
+files, holds it against the cell, and packs what passed into --out: the part
+(CELL-….tar.zst), what publish needs of it (CELL.bundle.json), the unpacked
+folder (cells/CELL) and the full log (logs/CELL.log). A cell that fails leaves
+nothing but its log; what an earlier build left stays until the new one is whole.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.matrixFile, o.cells = *matrixFile, args
+			if o.source == "" {
+				o.source = s.Env("LLCUDA_SOURCE")
+			}
+			dir, err := cacheDir(s)
+			if err != nil {
+				return err
+			}
+			o.cacheDir = dir
+			return runBuild(cmd.Context(), s, o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.source, "source", "", "llama.cpp from `DIR|URL[@REF]|BUNDLE` (default: the matrix's; env LLCUDA_SOURCE)")
+	f.StringVar(&o.out, "out", "dist", "where the parts go, `DIR`")
+	f.StringVar(&o.builder, "builder", "dagger", "`dagger|host`: containers, or the tools on PATH")
+	f.StringArrayVar(&o.images, "image", nil, "build `TOOLKIT=REF` (or cpu=REF) in another image than the matrix names")
+	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "compile `N` files of a cell at once")
+	f.IntVar(&o.parallel, "parallel", 2, "build `N` cells at once")
+	f.BoolVar(&o.timings, "timings", false, "print where the time went")
+	return c
+}
+
+// runBuild is the whole job, top to bottom: matrix → cells → source → plans →
+// (folder → facts → verdict → part) for each cell.
+func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
+	m, err := loadMatrix(o.matrixFile)
+	if err != nil {
+		return err
+	}
+	cells, err := cellsNamed(m, o.cells)
+	if err != nil {
+		return err
+	}
+	images, err := parseImages(o.images)
+	if err != nil {
+		return err
+	}
+	if o.out, err = filepath.Abs(o.out); err != nil {
+		return err
+	}
+	for _, dir := range []string{o.out, filepath.Join(o.out, "cells"), filepath.Join(o.out, "logs")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := requireSpace(o.out, cells); err != nil {
+		return err
+	}
+
+	progress := cli.NewProgress(s.Err, false)
+	progress.Set("source", "fetching", 0, 0, cli.Steps)
+	tree, err := source.Resolve(ctx, source.Options{
+		Spec: o.source, CacheDir: filepath.Join(o.cacheDir, "source"), Log: s.Err, Default: m.Source(),
+	})
+	if err != nil {
+		return err
+	}
+	progress.Finish("source", describeSource(tree.ID))
+
+	builder, err := newBuilder(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer builder.Close()
+
+	job := cellJob{options: o, matrix: m, builder: builder, tree: tree, progress: progress,
+		plan: matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder}}
+	built := make([]builtCell, len(cells))
+	errs := make([]error, len(cells))
+	var group errgroup.Group
+	group.SetLimit(max(1, o.parallel))
+	for i, cell := range cells {
+		group.Go(func() error {
+			built[i], errs[i] = job.run(ctx, cell)
+			if errs[i] != nil {
+				progress.Finish(cell.ID, "failed")
+				errs[i] = labelled(cell.ID, errs[i])
+			}
+			return nil // the other cells go on
+		})
+	}
+	_ = group.Wait()
+	for _, b := range built {
+		if b.id != "" {
+			fmt.Fprintf(s.Out, "%s\t%s\t%s\n", b.id, filepath.Join(o.out, b.part), cli.Size(b.size))
+		}
+	}
+	if o.timings {
+		printTimings(s.Out, built)
+	}
+	return errors.Join(errs...)
+}
+
+func newBuilder(ctx context.Context, o buildOptions) (ci.Builder, error) {
+	switch o.builder {
+	case "dagger":
+		return ci.NewDagger(ctx, ci.DaggerOptions{})
+	case "host":
+		return ci.NewHost(ci.HostOptions{})
+	default:
+		return nil, cli.Usagef("--builder %q: it is dagger or host", o.builder)
+	}
+}
+
+func describeSource(id matrix.SourceID) string {
+	text := id.URL
+	if text == "" {
+		text = "a local tree"
+	}
+	if id.Ref != "" {
+		text += " at " + id.Ref
+	}
+	if id.Commit != "" {
+		text += ", commit " + short(id.Commit)
+	}
+	if id.Tree != "" {
+		text += ", tree " + short(id.Tree)
+	}
+	if id.Fixture {
+		text += " (the test fixture: never served, never published to GitHub)"
+	}
+	return text
+}
+
+func short(id string) string {
+	const head = len("sha256:") + 12
+	if len(id) > head {
+		return id[:head]
+	}
+	return id
+}
+
+// labelled names the cell and keeps what the user may act on.
+func labelled(cell string, err error) error { return fmt.Errorf("cell %s: %w", cell, err) }
+
+// cacheDir is where sources are kept: $LLCUDA_CACHE, else
+// $XDG_CACHE_HOME/llcuda, else ~/.cache/llcuda.
+func cacheDir(s *cli.Streams) (string, error) {
+	switch {
+	case s.Env("LLCUDA_CACHE") != "":
+		return filepath.Abs(s.Env("LLCUDA_CACHE"))
+	case s.Env("XDG_CACHE_HOME") != "":
+		return filepath.Join(s.Env("XDG_CACHE_HOME"), "llcuda"), nil
+	case s.Env("HOME") != "":
+		return filepath.Join(s.Env("HOME"), ".cache", "llcuda"), nil
+	}
+	return "", cli.Usagef("no place for a cache: set LLCUDA_CACHE or HOME")
+}
+
+func printTimings(w io.Writer, built []builtCell) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "CELL\tSTEP\tSECONDS")
+	for _, b := range built {
+		for _, step := range b.timings {
+			fmt.Fprintf(t, "%s\t%s\t%.1f\n", b.id, step.Step, step.Took.Round(100*time.Millisecond).Seconds())
+		}
+	}
+	t.Flush()
+}

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/bundles/facts"
+	"github.com/waqasm86/llcuda/ci"
+	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/internal/compat"
+	"github.com/waqasm86/llcuda/internal/inspect"
+	"github.com/waqasm86/llcuda/internal/source"
+	"github.com/waqasm86/llcuda/internal/verify"
+	"github.com/waqasm86/llcuda/matrix"
+)
+
+// cellJob is what the cells of one build share.
+type cellJob struct {
+	options  buildOptions
+	matrix   *matrix.Matrix
+	plan     matrix.PlanOptions
+	builder  ci.Builder
+	tree     source.Tree
+	progress *cli.Progress
+}
+
+// builtCell is what one cell left in the output folder.
+type builtCell struct {
+	id      string
+	part    string
+	size    int64
+	timings []ci.Timing
+}
+
+// run turns one cell into a part and a fragment: build → inspect → verify →
+// pack. Nothing is put in its final place before it passed.
+func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
+	began := time.Now()
+	work, err := os.MkdirTemp(j.options.out, ".building-"+cell.ID+"-")
+	if err != nil {
+		return builtCell{}, err
+	}
+	defer os.RemoveAll(work)
+
+	o := j.plan
+	o.Dirs = matrix.ContainerDirs
+	if o.Builder == "host" {
+		o.Dirs = matrix.Dirs{Source: j.tree.Dir, Build: filepath.Join(work, "build"), Out: filepath.Join(work, "out"),
+			Cache: filepath.Join(j.options.cacheDir, "ccache")}
+	}
+	plan, err := j.matrix.Plan(cell, o)
+	if err != nil {
+		return builtCell{}, err
+	}
+
+	logName := filepath.Join(j.options.out, "logs", cell.ID+".log")
+	log, err := os.Create(logName)
+	if err != nil {
+		return builtCell{}, err
+	}
+	defer log.Close()
+	result, err := j.builder.Build(ctx, plan, ci.Job{
+		SourceDir: j.tree.Dir, OutDir: filepath.Join(work, "app"), Log: log,
+		Progress: func(e ci.Event) {
+			j.progress.Set(cell.ID, e.Step, int64(e.Done), int64(e.Total), cli.Steps)
+		},
+	})
+	if err != nil {
+		return builtCell{}, withLog(err, logName)
+	}
+	timings := result.Timings
+
+	step := func(name string) func() {
+		j.progress.Set(cell.ID, name, 0, 0, cli.Steps)
+		from := time.Now()
+		return func() { timings = append(timings, ci.Timing{Step: name, Took: time.Since(from)}) }
+	}
+	done := step("inspect")
+	report, err := readFacts(result.Dir)
+	if err != nil {
+		return builtCell{}, err
+	}
+	if misses := verify.Cell(plan, report); len(misses) > 0 {
+		return builtCell{}, withLog(missesError(misses), logName)
+	}
+	done()
+
+	info := describe(plan, result, j.tree.ID)
+	if err := writeJSON(filepath.Join(result.Dir, bundles.InfoName), info); err != nil {
+		return builtCell{}, err
+	}
+	done = step("pack")
+	packed, name, err := pack(ctx, result.Dir, work, cell.ID, func(n int64) {
+		j.progress.Set(cell.ID, "packing", n, 0, cli.Bytes)
+	})
+	if err != nil {
+		return builtCell{}, err
+	}
+	done()
+
+	fragment := bundles.Fragment{Schema: facts.Schema,
+		Bundle: bundles.Bundle{ID: cell.ID, Cell: cell.ID, Platform: cell.Platform, Toolkit: cell.Toolkit,
+			Image: info.Image, Source: info.Source, App: packed.Digest},
+		Parts: map[string]bundles.Part{packed.Digest: appPart(name, packed, report)},
+	}
+	if err := j.place(work, result.Dir, name, fragment); err != nil {
+		return builtCell{}, err
+	}
+	j.progress.Finish(cell.ID, fmt.Sprintf("built, verified and packed in %s: %s, %s",
+		time.Since(began).Round(time.Second), name, cli.Size(packed.Size)))
+	return builtCell{id: cell.ID, part: name, size: packed.Size, timings: timings}, nil
+}
+
+// place moves what passed to its names; the fragment comes last, and a build
+// that is killed before it leaves the earlier fragment and its part in force.
+func (j cellJob) place(work, dir, part string, fragment bundles.Fragment) error {
+	out := j.options.out
+	if err := os.Rename(filepath.Join(work, part), filepath.Join(out, part)); err != nil {
+		return err
+	}
+	if err := bundles.WriteFragment(out, fragment); err != nil {
+		return err
+	}
+	cell := filepath.Join(out, "cells", fragment.Bundle.ID)
+	if err := os.RemoveAll(cell); err != nil {
+		return err
+	}
+	if err := os.Rename(dir, cell); err != nil {
+		return err
+	}
+	return dropOldParts(out, fragment.Bundle.ID, part)
+}
+
+// dropOldParts removes parts of a cell that its fragment no longer names.
+func dropOldParts(out, cell, keep string) error {
+	entries, err := os.ReadDir(out)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != keep && partOf(e.Name(), cell) {
+			if err := os.Remove(filepath.Join(out, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readFacts reads the truth from every file, floors included.
+func readFacts(dir string) (facts.Report, error) {
+	report, err := inspect.Dir(dir)
+	if err != nil {
+		return report, err
+	}
+	for i := range report.Files {
+		if report.Files[i].Device != nil {
+			report.Files[i].Device.Floors = compat.Floors(report.Files[i])
+		}
+	}
+	return report, nil
+}
+
+// partName is CELL-<12 hex digits of the digest>.tar.zst: a name never stands
+// for two contents.
+func partName(cell, digest string) string {
+	return fmt.Sprintf("%s-%.12s.tar.zst", cell, strings.TrimPrefix(digest, "sha256:"))
+}
+
+// partOf tells whether a file name is partName of that cell.
+func partOf(name, cell string) bool {
+	rest, ok := strings.CutPrefix(name, cell+"-")
+	if !ok {
+		return false
+	}
+	hex, ok := strings.CutSuffix(rest, ".tar.zst")
+	return ok && len(hex) == 12 && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
+func pack(ctx context.Context, dir, work, cell string, progress func(int64)) (bundles.Packed, string, error) {
+	tmp, err := os.CreateTemp(work, "part-*")
+	if err != nil {
+		return bundles.Packed{}, "", err
+	}
+	defer tmp.Close()
+	packed, err := bundles.Pack(ctx, dir, tmp, bundles.PackOptions{Progress: func(done, _ int64) { progress(done) }})
+	if err != nil {
+		return packed, "", fmt.Errorf("packing %s: %w", cell, err)
+	}
+	if err := errors.Join(tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
+		return packed, "", fmt.Errorf("packing %s: %w", cell, err)
+	}
+	name := partName(cell, packed.Digest)
+	return packed, name, os.Rename(tmp.Name(), filepath.Join(work, name))
+}
+
+func describe(p matrix.Plan, r ci.Result, id matrix.SourceID) bundles.Info {
+	return bundles.Info{
+		Schema: facts.Schema, Cell: p.Cell.ID, Platform: p.Cell.Platform, Toolkit: p.Cell.Toolkit,
+		Image:  bundles.Image{Ref: publicRef(r.ImageRef), Digest: r.ImageDigest, StandIn: p.StandIn, Tools: r.Tools},
+		Source: bundles.Source{URL: id.URL, Ref: id.Ref, Commit: id.Commit, Tree: id.Tree, Fixture: id.Fixture},
+		SMs:    p.Cell.SMs, PTX: p.Cell.PTX, CMake: p.CMake, Key: p.Key, Tool: version,
+	}
+}
+
+// publicRef drops the address of a registry on this machine: what a bundle says
+// of its image must not depend on a port that was free.
+func publicRef(ref string) string {
+	host, rest, ok := strings.Cut(ref, "/")
+	if ok && (strings.HasPrefix(host, "127.") || strings.HasPrefix(host, "localhost") || strings.HasPrefix(host, "[::1]")) {
+		return rest
+	}
+	return ref
+}
+
+func appPart(name string, packed bundles.Packed, report facts.Report) bundles.Part {
+	part := bundles.Part{Kind: bundles.PartApp, Name: name, Size: packed.Size, Contents: packed.Contents,
+		Unpacked: packed.Unpacked, CPU: "x86-64", Floors: compat.PartFloors(report.Files)}
+	for _, f := range report.Files {
+		if f.ELF == nil {
+			continue
+		}
+		part.Files = append(part.Files, f)
+		part.Glibc = compat.Newer(part.Glibc, f.ELF.Glibc)
+		part.Glibcxx = compat.Newer(part.Glibcxx, f.ELF.Glibcxx)
+	}
+	part.Needs = verify.Needs(report)
+	return part
+}
+
+func writeJSON(file string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(data, '\n'), 0o644)
+}
+
+// missesError says each miss on a line of its own.
+func missesError(misses []verify.Miss) error {
+	errs := make([]error, len(misses))
+	for i, m := range misses {
+		errs[i] = &cli.Error{Err: errors.New(m.Text), Cure: m.Fix, Code: cli.ExitFailed}
+	}
+	return errors.Join(errs...)
+}
+
+// withLog adds the name of the cell's log to an error.
+func withLog(err error, log string) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w\nthe whole log is %s", err, log)
+}

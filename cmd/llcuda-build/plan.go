@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/matrix"
+)
+
+type planOptions struct {
+	matrixFile string
+	cells      []string
+	images     []string
+	json       bool
+	github     bool
+}
+
+func newPlan(s *cli.Streams, matrixFile *string) *cobra.Command {
+	var o planOptions
+	c := &cobra.Command{
+		Use:   "plan [CELL...]",
+		Short: "what would be built: cells, images, SMs, cmake arguments, cache keys",
+		RunE: func(_ *cobra.Command, args []string) error {
+			o.matrixFile, o.cells = *matrixFile, args
+			return runPlan(s, o)
+		},
+	}
+	c.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON (schema 1)")
+	c.Flags().BoolVar(&o.github, "github", false, "print a GitHub workflow matrix")
+	c.Flags().StringArrayVar(&o.images, "image", nil, "build `TOOLKIT=REF` in another image than the matrix names")
+	c.MarkFlagsMutuallyExclusive("json", "github")
+	return c
+}
+
+func runPlan(s *cli.Streams, o planOptions) error {
+	m, err := loadMatrix(o.matrixFile)
+	if err != nil {
+		return err
+	}
+	cells, err := cellsNamed(m, o.cells)
+	if err != nil {
+		return err
+	}
+	images, err := parseImages(o.images)
+	if err != nil {
+		return err
+	}
+	// The source's commit is known only once it is fetched: the key printed
+	// here is over the ref that the matrix names.
+	plans, err := plansFor(m, cells, matrix.PlanOptions{
+		Dirs: matrix.ContainerDirs, ImageFor: images, Source: m.Source(), Tool: version, Builder: "dagger",
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.github:
+		return matrix.WriteGitHub(s.Out, plans)
+	case o.json:
+		return matrix.WriteJSON(s.Out, plans)
+	default:
+		return matrix.WriteTable(s.Out, plans)
+	}
+}
+
+func plansFor(m *matrix.Matrix, cells []matrix.Cell, o matrix.PlanOptions) ([]matrix.Plan, error) {
+	plans := make([]matrix.Plan, 0, len(cells))
+	var errs []error
+	for _, c := range cells {
+		p, err := m.Plan(c, o)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("planning %s: %w", c.ID, err))
+			continue
+		}
+		plans = append(plans, p)
+	}
+	return plans, errors.Join(errs...)
+}
+
+// parseImages reads --image TOOLKIT=REF flags; the cpu cell's toolkit is "cpu".
+func parseImages(flags []string) (map[string]string, error) {
+	images := map[string]string{}
+	for _, f := range flags {
+		toolkit, ref, ok := strings.Cut(f, "=")
+		if !ok || toolkit == "" || ref == "" {
+			return nil, cli.Usagef("--image %q is not of the form TOOLKIT=REF, as in 11.8.0=registry/name:tag or cpu=name:tag", f)
+		}
+		images[toolkit] = ref
+	}
+	return images, nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/matrix"
+)
+
+// run is the whole program but for the process around it.
+func run(ctx context.Context, args []string, s *cli.Streams) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	err := cli.Execute(ctx, root, s)
+	code := cli.Code(ctx, err)
+	cli.Report(s.Err, "llcuda-build", code, err)
+	return code
+}
+
+func newRoot(s *cli.Streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:     "llcuda-build",
+		Short:   "build llama.cpp for NVIDIA GPUs, and check what the binaries really hold",
+		Version: version,
+	}
+	matrixFile := root.PersistentFlags().String("matrix", "matrix/cuda.yaml", "the matrix `FILE`")
+	root.AddCommand(
+		newPlan(s, matrixFile),
+		newBuild(s, matrixFile),
+		newInspect(s),
+		newVerify(s, matrixFile),
+		newKeygen(s),
+		newPublish(s),
+	)
+	return root
+}
+
+func loadMatrix(file string) (*matrix.Matrix, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, &cli.Error{Err: err, Code: cli.ExitUsage,
+			Cure: "run it from the repository's root, or name the matrix with --matrix FILE"}
+	}
+	m, err := matrix.Load(file, data)
+	if err != nil {
+		return nil, &cli.Error{Err: err, Code: cli.ExitUsage}
+	}
+	return m, nil
+}
+
+// cellsNamed are the named cells in the order given; all of the matrix's
+// without names.
+func cellsNamed(m *matrix.Matrix, ids []string) ([]matrix.Cell, error) {
+	if len(ids) == 0 {
+		return m.Cells(), nil
+	}
+	cells := make([]matrix.Cell, 0, len(ids))
+	for _, id := range ids {
+		c, err := m.Cell(id)
+		if err != nil {
+			return nil, &cli.UsageError{Msg: err.Error()}
+		}
+		cells = append(cells, c)
+	}
+	return cells, nil
+}

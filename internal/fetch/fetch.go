@@ -1,0 +1,174 @@
+// Package fetch turns "open this at an offset; it has this many bytes and this
+// SHA-256" into a verified file.
+//
+// It promises:
+//
+//   - A file has its final name only after every byte of it was hashed and the
+//     hash was right. Until then it is "<Dest>.unverified". The rename happens
+//     after an fsync, so a power cut does not leave a wrong file under the
+//     final name either.
+//   - A cut, a stall, a full disk, an interrupt or a kill -9 loses nothing that
+//     was written: the next call hashes what is there once and goes on behind it.
+//   - Never more than Size bytes are written, whatever the server sends.
+//   - Two processes that fetch the same Dest download it once: the second waits
+//     on a lock that the kernel drops when the first one dies.
+//   - There is no limit on the total time, only on the time without a byte.
+//
+// It trusts the caller for Size and SHA256 (they come from a signed manifest or
+// from a model registry) and nobody for the bytes: not the server, not a proxy,
+// not the partial file that an earlier run left behind. Bytes that do not match
+// are thrown away and fetched once more from the start, because a bad partial
+// file is the usual reason; the second mismatch is a [MismatchError].
+//
+// It does not choose mirrors, does not know URLs beyond [HTTP], and does not
+// unpack while it downloads: an unpacker never sees a byte whose hash was not
+// checked first.
+package fetch
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Opener opens the wanted bytes from offset on. The reader's first byte is the
+// byte at offset, always. total is the size of the whole file as the server
+// tells it, -1 where it does not.
+//
+// A server that cannot start at an offset is reported with an error that has
+// the method NoResume() bool returning true (see [NoResumeError]); the Opener
+// is then called with offset 0 and the bytes already on disk are skipped.
+// An error that has Permanent() bool returning true is not tried again, nor is
+// one that is fs.ErrNotExist or fs.ErrPermission; one that has RetryAfter()
+// time.Duration is tried again no sooner. Everything else is taken for a
+// passing trouble of the network.
+//
+// The Opener and its reader must give up when ctx ends. The reader may be
+// closed while a Read is under way, as for *os.File and http bodies.
+type Opener func(ctx context.Context, offset int64) (body io.ReadCloser, total int64, err error)
+
+// Options say what to fetch and how patiently. Open, Dest, Size and SHA256 are
+// required.
+type Options struct {
+	Open Opener
+	// Dest is the final path; missing folders above it are made.
+	Dest string
+	// Name is what messages call the file; the base name of Dest if empty.
+	Name string
+	// Size is in bytes.
+	Size int64
+	// SHA256 is 64 hex digits, with or without "sha256:" before them.
+	SHA256 string
+	// Stall is how long no byte may come before an attempt is given up
+	// (opening included). 0 = 30 s.
+	Stall time.Duration
+	// Retries is how many attempts in a row may bring no byte before File
+	// gives up; an attempt that brought some starts the count again. 0 = 5,
+	// negative = none.
+	Retries int
+	// Backoff is the pause before the first retry; it doubles up to 30 times
+	// itself. 0 = 500 ms.
+	Backoff time.Duration
+	// Progress is told the bytes on disk, those of earlier runs included, and
+	// the size. It is called from the goroutine of File, often; nil = nobody.
+	Progress func(done, total int64)
+	// Retrying is told why an attempt failed and how long the pause is.
+	Retrying func(err error, pause time.Duration)
+	// Waiting is called once if another process is fetching the same Dest.
+	Waiting func()
+	// Log hears details; nil = nobody.
+	Log *slog.Logger
+	// FreeSpace tells the bytes that an ordinary user may still write below
+	// dir. nil = ask the file system.
+	FreeSpace func(dir string) (uint64, error)
+}
+
+// File makes sure that o.Dest holds exactly the wanted bytes, and returns its
+// path. A Dest that is already there is hashed: if it matches nothing is
+// opened or written, if not it is replaced.
+//
+// Errors: [*MismatchError], [*UnfinishedError], [*SpaceError] and [*FileError]
+// say what a user can do; the Opener's own error is inside an UnfinishedError.
+// When ctx ends, the error is its cause and the partial file stays.
+func File(ctx context.Context, o Options) (string, error) {
+	o, err := o.complete()
+	if err != nil {
+		return "", err
+	}
+	p, err := openPartial(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	if p == nil { // Dest is there and right
+		return o.Dest, nil
+	}
+	defer p.close()
+	for again := true; ; again = false {
+		err := download(ctx, o, p)
+		if err == nil {
+			err = p.check(o)
+		}
+		if err == nil {
+			return o.Dest, p.commit(o.Dest)
+		}
+		var mismatch *MismatchError
+		if !errors.As(err, &mismatch) {
+			return "", err
+		}
+		if !again {
+			return "", errors.Join(err, p.remove())
+		}
+		o.Log.Warn("wrong bytes, starting over", "file", o.Name, "want", mismatch.Want, "got", mismatch.Got)
+		if err := p.reset(); err != nil {
+			return "", err
+		}
+	}
+}
+
+// complete checks o and fills in the defaults.
+func (o Options) complete() (Options, error) {
+	if o.Open == nil || o.Dest == "" {
+		return o, errors.New("fetch: Open and Dest are required")
+	}
+	if o.Name == "" {
+		o.Name = filepath.Base(o.Dest)
+	}
+	if o.Size < 0 {
+		return o, fmt.Errorf("fetching %s: its size must be known", o.Name)
+	}
+	o.SHA256 = strings.ToLower(strings.TrimPrefix(o.SHA256, "sha256:"))
+	if raw, err := hex.DecodeString(o.SHA256); err != nil || len(raw) != 32 {
+		return o, fmt.Errorf("fetching %s: %q is not a SHA-256", o.Name, o.SHA256)
+	}
+	if o.Stall == 0 {
+		o.Stall = 30 * time.Second
+	}
+	switch {
+	case o.Retries == 0:
+		o.Retries = 5
+	case o.Retries < 0:
+		o.Retries = 0
+	}
+	if o.Backoff == 0 {
+		o.Backoff = 500 * time.Millisecond
+	}
+	if o.Progress == nil {
+		o.Progress = func(int64, int64) {}
+	}
+	if o.Retrying == nil {
+		o.Retrying = func(error, time.Duration) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.FreeSpace == nil {
+		o.FreeSpace = FreeSpace
+	}
+	return o, nil
+}

@@ -1,0 +1,49 @@
+package fetch
+
+import (
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"time"
+)
+
+// longestPause is the longest that File waits for a server that names a time;
+// beyond it the user is better told.
+const longestPause = 2 * time.Minute
+
+// backoff is the pause before retry number n (from 1): base, doubled each
+// time, at most 30×base, plus up to a quarter by chance so that ten runners cut
+// at once do not come back at once.
+func backoff(base time.Duration, n int) time.Duration {
+	pause := 30 * base
+	if n <= 5 {
+		pause = min(pause, base<<(n-1))
+	}
+	return pause + rand.N(pause/4+1)
+}
+
+// retryAfter is how long the server asked us to wait, 0 if it did not.
+func retryAfter(err error) time.Duration {
+	var e interface{ RetryAfter() time.Duration }
+	if errors.As(err, &e) {
+		return e.RetryAfter()
+	}
+	return 0
+}
+
+// permanent says whether trying again is pointless.
+func permanent(err error) bool {
+	var e interface{ Permanent() bool }
+	if errors.As(err, &e) && e.Permanent() {
+		return true
+	}
+	var cert *tls.CertificateVerificationError
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.As(err, &cert)
+}
+
+// noResume says whether the source can only start at the beginning.
+func noResume(err error) bool {
+	var e interface{ NoResume() bool }
+	return errors.As(err, &e) && e.NoResume()
+}

@@ -1,0 +1,44 @@
+// Package inspect turns finished files into facts: which GPUs the device code
+// in them can run on and what the host must bring for the rest. It reads ELF
+// libraries, executables and objects, static archives, bare fat binaries,
+// cubins and PTX, in pure Go: no CUDA toolkit, no child process.
+//
+// # What is promised
+//
+// Facts come from the bytes of the file and nothing else. For every
+// fat-binary container that a wrapper in .nvFatBinSegment points to (a unit:
+// one translation unit of the program) the images are listed with their SM,
+// PTX ISA and compression, identical units are grouped, and units that define
+// no kernel and no device variable are marked empty. Containers that are only
+// the device linker's stub, and the inputs of relocatable device code, are
+// kept apart, since neither says where the program runs.
+//
+// What is not understood is listed under Device.Unknown and never guessed: an
+// entry flag without a known meaning, an entry kind the driver has and we
+// cannot read, a cubin whose own header contradicts its entry.
+//
+// The PTX ISA is the text's .version, because that is what the driver obeys;
+// where the text has none it is the entry header's. The toolkit is the one
+// that the cubins name. A stored cubin, and a compressed one of CUDA 12 and
+// older, says so in its first bytes and all of them are read; a compressed one
+// of CUDA 13 is asked only while no other cubin of that SM has told.
+//
+// # Whom it trusts
+//
+// Nobody: every file is taken to be hostile. Offsets and sizes are checked
+// against the file before they are used, counts are bounded, payloads are read
+// by their headers and a prefix. A damaged file gives a *FormatError that
+// names the offset, never a panic, and never an allocation that the file's own
+// size does not cover. A 400 MB library is read in milliseconds.
+//
+// # What it does not do
+//
+// It does not judge: floors are computed by package compat, promises are held
+// against facts by package verify. It does not yet tell NVIDIA's units from
+// others by their content: all units of a file belong to NVIDIA where its
+// SONAME is one of NVIDIA's redistributable libraries, and are the program's own
+// otherwise, also where cuBLAS was linked in statically.
+//
+// It looks for leaked build paths in host data and debug strings, not inside
+// device images, and only for the roots listed at buildRoots.
+package inspect

@@ -1,0 +1,16 @@
+#!/bin/bash
+# bundle-cpu.sh OUT: builds the `cpu` cell of real llama.cpp through the running
+# Dagger engine into OUT. The demo and the engine tests both start here; what is
+# unchanged comes out of the engine's cache.
+. "$(dirname "$0")/env.sh"
+out=$1
+# shellcheck disable=SC1091 # written by engine/up.sh
+[ ! -f "$CACHE/engine/run/env" ] || . "$CACHE/engine/run/env"
+source_spec=$("$ROOT/scripts/source.sh")
+image=$("$ROOT/engine/base.sh" cpu)
+args=(build cpu --out "$out")
+[ -z "$source_spec" ] || args+=(--source "$source_spec")
+[ -z "$image" ] || args+=(--image "cpu=$image")
+say "llcuda-build ${args[*]}"
+cd "$ROOT"
+bin/llcuda-build "${args[@]}"

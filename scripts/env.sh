@@ -1,0 +1,17 @@
+# shellcheck shell=bash
+# Sourced by the scripts beside it: where things are kept, and how to speak.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck disable=SC2034 # used by the scripts that source this file
+CACHE=${LLCUDA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/llcuda}
+say() { printf '\n== %s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+# need PROGRAM PACKAGE: installs a Debian package where the program is missing.
+need() {
+  command -v "$1" >/dev/null && return 0
+  [ "$(id -u)" = 0 ] || die "$1 is missing and only root can install it: apt-get install $2"
+  command -v apt-get >/dev/null || die "$1 is missing, and so is apt-get: install it by hand"
+  say "installing the Debian package $2 (for $1)"
+  { apt-get install -y -qq --no-install-recommends "$2" || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$2"; }; } >/dev/null 2>&1 ||
+    die "apt-get install $2 did not work; run it by hand to see why"
+}
