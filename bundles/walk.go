@@ -110,8 +110,14 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		done int64
 	)
 	for {
+		before := plain.read
 		h, err := tr.Next()
 		if err == io.EOF {
+			// The two zero blocks at the end: package tar does without them,
+			// and would take a tar cut between two entries for a whole one.
+			if plain.read-before < 1024 {
+				return nil, broken(io.ErrUnexpectedEOF)
+			}
 			break
 		}
 		if err != nil {
@@ -239,9 +245,9 @@ func (b *entryReader) Read(p []byte) (int, error) {
 
 // boundedReader fails, rather than ends, when more than left bytes are there.
 type boundedReader struct {
-	r    io.Reader
-	left int64
-	over error
+	r          io.Reader
+	read, left int64
+	over       error
 }
 
 func (b *boundedReader) Read(p []byte) (int, error) {
@@ -258,5 +264,6 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	b.left -= int64(n)
+	b.read += int64(n)
 	return n, err
 }

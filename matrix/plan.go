@@ -13,6 +13,11 @@ type Cell struct {
 	SMs []string `json:"sms"`
 	// PTX are targets whose PTX rides along.
 	PTX []string `json:"ptx"`
+	// Role says in a few words what the cell is for.
+	Role string `json:"role,omitempty"`
+	// Glibc is that of the image's system, as the matrix states it: what the
+	// finished files ask for must not be newer.
+	Glibc string `json:"glibc,omitempty"`
 }
 
 // Dirs are the folders a plan works in, absolute.
@@ -54,7 +59,10 @@ type Plan struct {
 	Steps []Step `json:"steps"`
 	// CMake are the arguments of the configure step, folders left out.
 	CMake []string `json:"cmake"`
-	// Expect are the files that must be in Out.
+	// ToolsFile is written by the record step: one "key=value" line for each
+	// tool, keys such as "cxx", "nvcc", "libc". What has no line is not known.
+	ToolsFile string `json:"-"`
+	// Expect are the files that must be in Out, with forward slashes.
 	Expect []string `json:"expect"`
 	// Fixture marks a source that is this project's own test fixture.
 	Fixture bool `json:"fixture,omitempty"`

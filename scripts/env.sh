@@ -4,6 +4,8 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034 # used by the scripts that source this file
 CACHE=${LLCUDA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/llcuda}
+# The flags of the Makefile: go-nvml calls functions that NVIDIA has deprecated.
+export CGO_CFLAGS="-O2 -g -Wno-deprecated-declarations"
 say() { printf '\n== %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # need PROGRAM PACKAGE: installs a Debian package where the program is missing.

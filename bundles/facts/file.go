@@ -13,6 +13,9 @@ type File struct {
 	Path string `json:"path"`
 	// Size is in bytes.
 	Size int64 `json:"size"`
+	// Link is the target of a symbolic link: it is noted, not followed, and all
+	// else stays empty.
+	Link string `json:"link,omitempty"`
 	// ELF is nil where the file is not an ELF object.
 	ELF *ELF `json:"elf,omitempty"`
 	// Device is nil where the file carries no device code.
@@ -80,6 +83,9 @@ type Target struct {
 	Units int    `json:"units"`
 	// Compression is "none", "lz4", "zstd", "zlib" or "lz4-frame".
 	Compression string `json:"compression"`
+	// Entries counts the stored images where that is not Units: a unit of
+	// cuBLAS holds several for one SM.
+	Entries int `json:"entries,omitempty"`
 }
 
 // Owner of a group of units, see Group.
@@ -125,8 +131,11 @@ type Image struct {
 type Ignored struct {
 	// Stub counts device-link stubs.
 	Stub int `json:"stub,omitempty"`
-	// Relocatable counts the inputs in __nv_relfatbin.
+	// Relocatable counts the inputs in __nv_relfatbin; 0 where there is a
+	// linked image, since they are judged then.
 	Relocatable int `json:"relocatable,omitempty"`
+	// Images are what the stubs hold, as cuobjdump lists it.
+	Images []Image `json:"images,omitempty"`
 }
 
 // Unknown names something in a file whose meaning is not established.

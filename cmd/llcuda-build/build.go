@@ -90,21 +90,19 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 			return err
 		}
 	}
-	if err := requireSpace(o.out, cells); err != nil {
-		return err
-	}
 
 	progress := cli.NewProgress(s.Err, false)
 	progress.Set("source", "fetching", 0, 0, cli.Steps)
 	tree, err := source.Resolve(ctx, source.Options{
-		Spec: o.source, CacheDir: filepath.Join(o.cacheDir, "source"), Log: s.Err, Default: m.Source(),
+		Spec: o.source, CacheDir: o.cacheDir, Log: s.Err, Env: s.Environ,
+		Default: source.Repository{URL: m.Source().URL, Ref: m.Source().Ref},
 	})
 	if err != nil {
 		return err
 	}
 	progress.Finish("source", describeSource(tree.ID))
 
-	builder, err := newBuilder(ctx, o)
+	builder, err := newBuilder(ctx, s, o)
 	if err != nil {
 		return err
 	}
@@ -138,12 +136,12 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	return errors.Join(errs...)
 }
 
-func newBuilder(ctx context.Context, o buildOptions) (ci.Builder, error) {
+func newBuilder(ctx context.Context, s *cli.Streams, o buildOptions) (ci.Builder, error) {
 	switch o.builder {
 	case "dagger":
-		return ci.NewDagger(ctx, ci.DaggerOptions{})
+		return ci.NewDagger(ctx, ci.DaggerOptions{Env: s.EnvMap()})
 	case "host":
-		return ci.NewHost(ci.HostOptions{})
+		return ci.NewHost(ci.HostOptions{Env: s.EnvMap()})
 	default:
 		return nil, cli.Usagef("--builder %q: it is dagger or host", o.builder)
 	}

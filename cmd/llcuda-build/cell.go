@@ -17,7 +17,6 @@ import (
 	"github.com/waqasm86/llcuda/internal/compat"
 	"github.com/waqasm86/llcuda/internal/inspect"
 	"github.com/waqasm86/llcuda/internal/source"
-	"github.com/waqasm86/llcuda/internal/verify"
 	"github.com/waqasm86/llcuda/matrix"
 )
 
@@ -49,11 +48,10 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	}
 	defer os.RemoveAll(work)
 
-	o := j.plan
+	o, app := j.plan, filepath.Join(work, "app")
 	o.Dirs = matrix.ContainerDirs
-	if o.Builder == "host" {
-		o.Dirs = matrix.Dirs{Source: j.tree.Dir, Build: filepath.Join(work, "build"), Out: filepath.Join(work, "out"),
-			Cache: filepath.Join(j.options.cacheDir, "ccache")}
+	if o.Builder == matrix.BuilderHost {
+		o.Dirs = ci.HostDirs(j.tree.Dir, app, filepath.Join(j.options.cacheDir, "ccache"))
 	}
 	plan, err := j.matrix.Plan(cell, o)
 	if err != nil {
@@ -67,7 +65,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	}
 	defer log.Close()
 	result, err := j.builder.Build(ctx, plan, ci.Job{
-		SourceDir: j.tree.Dir, OutDir: filepath.Join(work, "app"), Log: log,
+		SourceDir: j.tree.Dir, OutDir: app, Log: log,
 		Progress: func(e ci.Event) {
 			j.progress.Set(cell.ID, e.Step, int64(e.Done), int64(e.Total), cli.Steps)
 		},
@@ -87,8 +85,8 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	if err != nil {
 		return builtCell{}, err
 	}
-	if misses := verify.Cell(plan, report); len(misses) > 0 {
-		return builtCell{}, withLog(missesError(misses), logName)
+	if err := verifyCell(ctx, plan, report); err != nil {
+		return builtCell{}, withLog(err, logName)
 	}
 	done()
 
@@ -125,7 +123,7 @@ func (j cellJob) place(work, dir, part string, fragment bundles.Fragment) error 
 	if err := os.Rename(filepath.Join(work, part), filepath.Join(out, part)); err != nil {
 		return err
 	}
-	if err := bundles.WriteFragment(out, fragment); err != nil {
+	if _, err := bundles.WriteFragment(out, fragment); err != nil {
 		return err
 	}
 	cell := filepath.Join(out, "cells", fragment.Bundle.ID)
@@ -160,11 +158,7 @@ func readFacts(dir string) (facts.Report, error) {
 	if err != nil {
 		return report, err
 	}
-	for i := range report.Files {
-		if report.Files[i].Device != nil {
-			report.Files[i].Device.Floors = compat.Floors(report.Files[i])
-		}
-	}
+	addFloors(&report)
 	return report, nil
 }
 
@@ -228,10 +222,9 @@ func appPart(name string, packed bundles.Packed, report facts.Report) bundles.Pa
 			continue
 		}
 		part.Files = append(part.Files, f)
-		part.Glibc = compat.Newer(part.Glibc, f.ELF.Glibc)
-		part.Glibcxx = compat.Newer(part.Glibcxx, f.ELF.Glibcxx)
+		part.Glibc = newest(part.Glibc, f.ELF.Glibc)
+		part.Glibcxx = newest(part.Glibcxx, f.ELF.Glibcxx)
 	}
-	part.Needs = verify.Needs(report)
 	return part
 }
 
@@ -241,15 +234,6 @@ func writeJSON(file string, v any) error {
 		return err
 	}
 	return os.WriteFile(file, append(data, '\n'), 0o644)
-}
-
-// missesError says each miss on a line of its own.
-func missesError(misses []verify.Miss) error {
-	errs := make([]error, len(misses))
-	for i, m := range misses {
-		errs[i] = &cli.Error{Err: errors.New(m.Text), Cure: m.Fix, Code: cli.ExitFailed}
-	}
-	return errors.Join(errs...)
 }
 
 // withLog adds the name of the cell's log to an error.

@@ -70,9 +70,11 @@ func Code(ctx context.Context, err error) int {
 }
 
 // Report prints an error and its cure, each line led by the program's name. A
-// joined error is printed one line an error.
+// joined error is printed one line an error. An error with Silent() true has
+// said everything already.
 func Report(w io.Writer, program string, code int, err error) {
-	if err == nil {
+	var silent interface{ Silent() bool }
+	if err == nil || code == ExitOK || errors.As(err, &silent) && silent.Silent() {
 		return
 	}
 	if code == ExitInterrupted {

@@ -80,8 +80,7 @@ func attempt(ctx context.Context, o Options, p *partial) (err error) {
 		body, total, err = o.Open(ctx, 0)
 	}
 	if err != nil {
-		var status *StatusError
-		if errors.As(err, &status) && status.Code == 416 {
+		if outOfRange(err) {
 			return &MismatchError{Name: o.Name, Want: sizeText(o.Size), Got: fmt.Sprintf("at most %d bytes", p.n)}
 		}
 		return err

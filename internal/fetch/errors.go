@@ -140,7 +140,9 @@ func (e *FileError) ExitCode() int { return exitCode }
 // NoResumeError is what an [Opener] returns whose server cannot start at an offset.
 type NoResumeError struct{ Name string }
 
-func (e *NoResumeError) Error() string { return e.Name + ": the server sends the file only from its start" }
+func (e *NoResumeError) Error() string {
+	return e.Name + ": the server sends the file only from its start"
+}
 
 // NoResume marks the error for File.
 func (e *NoResumeError) NoResume() bool { return true }

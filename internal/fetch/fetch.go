@@ -46,7 +46,8 @@ import (
 // is then called with offset 0 and the bytes already on disk are skipped.
 // An error that has Permanent() bool returning true is not tried again, nor is
 // one that is fs.ErrNotExist or fs.ErrPermission; one that has RetryAfter()
-// time.Duration is tried again no sooner. Everything else is taken for a
+// time.Duration is tried again no sooner; one with OutOfRange() bool returning
+// true says that the file ends before offset and counts as a mismatch. Everything else is taken for a
 // passing trouble of the network.
 //
 // The Opener and its reader must give up when ctx ends. The reader may be

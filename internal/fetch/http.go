@@ -128,6 +128,9 @@ func (e *StatusError) Permanent() bool {
 	return e.Code < 500
 }
 
+// OutOfRange says that the file is shorter than the offset asked for.
+func (e *StatusError) OutOfRange() bool { return e.Code == http.StatusRequestedRangeNotSatisfiable }
+
 // Hint says what to do.
 func (e *StatusError) Hint() string {
 	switch {

@@ -47,3 +47,9 @@ func noResume(err error) bool {
 	var e interface{ NoResume() bool }
 	return errors.As(err, &e) && e.NoResume()
 }
+
+// outOfRange says whether the source's file ends before the offset asked for.
+func outOfRange(err error) bool {
+	var e interface{ OutOfRange() bool }
+	return errors.As(err, &e) && e.OutOfRange()
+}

@@ -28,8 +28,14 @@
 // Nobody: every file is taken to be hostile. Offsets and sizes are checked
 // against the file before they are used, counts are bounded, payloads are read
 // by their headers and a prefix. A damaged file gives a *FormatError that
-// names the offset, never a panic, and never an allocation that the file's own
-// size does not cover. A 400 MB library is read in milliseconds.
+// names the offset, never a panic. No claim in a header decides alone how much is
+// allocated: it is held against the file's size first, and what a compressed
+// payload becomes is bounded (maxPayload).
+//
+// It is fast enough to ask at every start: 374 MB of llama.cpp for CUDA take
+// some 0.1 s and 20 MB of memory. The exception are libraries of compressed
+// cubins without PTX: to tell an empty unit from others some are decompressed
+// whole (cuBLASLt 11.8, 575 MB: 2 s).
 //
 // # What it does not do
 //

@@ -26,6 +26,11 @@ const (
 	dfTextrel    = 4
 	weakVersion  = 2
 
+	// relrNode stands for relative relocations in the packed form, which glibc
+	// reads from relrGlibc on. No symbol carries it.
+	relrNode  = "GLIBC_ABI_DT_RELR"
+	relrGlibc = "2.36"
+
 	maxDynamic  = 1 << 16
 	maxVersions = 1 << 16
 )
@@ -177,8 +182,11 @@ func (d *dynamic) versions(e *facts.ELF) error {
 				return err
 			}
 			name := cString(d.strings, uint64(le.Uint32(a[8:])))
-			if le.Uint16(a[4:])&weakVersion == 0 && d.take(e, name) {
-				glibcIndex = le.Uint16(a[6:])
+			if before := e.Glibc; le.Uint16(a[4:])&weakVersion == 0 {
+				d.take(e, name)
+				if e.Glibc != before {
+					glibcIndex = le.Uint16(a[6:])
+				}
 			}
 			next := le.Uint32(a[12:])
 			if next == 0 {
@@ -192,37 +200,33 @@ func (d *dynamic) versions(e *facts.ELF) error {
 		}
 		off += uint64(next)
 	}
-	var err error
-	if glibcIndex != 0 {
-		e.GlibcSymbol, err = d.symbolOfVersion(glibcIndex)
+	if glibcIndex == 0 {
+		return nil
 	}
+	var err error
+	e.GlibcSymbol, err = d.symbolOfVersion(glibcIndex)
 	return err
 }
 
-// take records one version node and says whether it is the new glibc floor.
-func (d *dynamic) take(e *facts.ELF, name string) bool {
+// take records one version node.
+func (d *dynamic) take(e *facts.ELF, name string) {
 	family, v, ok := strings.Cut(name, "_")
 	if !ok {
-		return false
+		return
 	}
-	if name == "GLIBC_ABI_DT_RELR" {
-		// Relative relocations in the packed form, which glibc reads from 2.36 on.
-		if Newer("2.36", e.Glibc) {
-			e.Glibc, e.GlibcSymbol = "2.36", "GLIBC_ABI_DT_RELR"
-		}
-		return false
+	if name == relrNode {
+		v = relrGlibc
 	}
 	if !isVersion(v) {
 		if family == "GLIBC" {
 			e.Findings = append(e.Findings, strings.ToLower(name))
 		}
-		return false
+		return
 	}
 	switch family {
 	case "GLIBC":
 		if Newer(v, e.Glibc) {
 			e.Glibc = v
-			return true
 		}
 	case "GLIBCXX":
 		if Newer(v, e.Glibcxx) {
@@ -233,7 +237,6 @@ func (d *dynamic) take(e *facts.ELF, name string) bool {
 			e.CXXABI = v
 		}
 	}
-	return false
 }
 
 // symbolOfVersion is the first symbol, in the file's order, with that version.

@@ -70,25 +70,29 @@ type segment struct {
 
 // openELF reads the header and the tables of sections and segments.
 func openELF(g region) (*object, error) {
-	h, err := g.bytes(0, elfHeaderSize, "the ELF header")
+	o, h, err := openSections(g)
 	if err != nil {
 		return nil, err
 	}
+	return o, o.readSegments(h)
+}
+
+// openSections reads the header and the table of sections alone, and returns
+// the header's bytes too.
+func openSections(g region) (*object, []byte, error) {
+	h, err := g.bytes(0, elfHeaderSize, "the ELF header")
+	if err != nil {
+		return nil, nil, err
+	}
 	if !bytes.HasPrefix(h, elfMagic) {
-		return nil, g.fail(0, "not an ELF file")
+		return nil, nil, g.fail(0, "not an ELF file")
 	}
 	if h[4] != 2 || h[5] != 1 {
-		return nil, g.fail(4, "only 64-bit little-endian ELF is read (class %d, data %d)", h[4], h[5])
+		return nil, nil, g.fail(4, "only 64-bit little-endian ELF is read (class %d, data %d)", h[4], h[5])
 	}
 	o := &object{region: g, kind: le.Uint16(h[16:]), machine: le.Uint16(h[18:]), abiVersion: h[8],
 		version: le.Uint32(h[20:]), flags: le.Uint32(h[48:])}
-	if err := o.readSections(h); err != nil {
-		return nil, err
-	}
-	if err := o.readSegments(h); err != nil {
-		return nil, err
-	}
-	return o, nil
+	return o, h, o.readSections(h)
 }
 
 func (o *object) readSections(h []byte) error {

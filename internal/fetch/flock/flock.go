@@ -75,6 +75,20 @@ func try(f *os.File, how int) error {
 	}
 }
 
+// Wait takes the exclusive lock on f, however long that takes: for locks that
+// are only ever held for the moment of a small write.
+func Wait(f *os.File) error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("locking %s: %w", f.Name(), err)
+		}
+	}
+}
+
 // Unlock drops the lock on f.
 func Unlock(f *os.File) error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/internal/cli"
+)
+
+func newKeygen(s *cli.Streams) *cobra.Command {
+	return &cobra.Command{
+		Use:   "keygen FILE",
+		Short: "make a minisign key pair: FILE (secret) and FILE.pub",
+		Long: `Writes a minisign key pair: FILE, for publish --sign-key, and FILE.pub, for
+llcuda-run --key. On a terminal it asks for a password (empty: none); elsewhere
+the password is LLCUDA_SIGN_PASSWORD, and without it the key is not encrypted.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return runKeygen(s, args[0]) },
+	}
+}
+
+func runKeygen(s *cli.Streams, file string) error {
+	password, err := newPassword(s)
+	if err != nil {
+		return err
+	}
+	key, err := bundles.GenerateKey(nil)
+	if err != nil {
+		return fmt.Errorf("making a key: %w", err)
+	}
+	if err := bundles.WriteKeyFiles(file, key, password); err != nil {
+		return err
+	}
+	if password == "" {
+		fmt.Fprintf(s.Err, "llcuda-build: %s is not encrypted: whoever reads it can sign\n", file)
+	}
+	fmt.Fprintln(s.Out, key.Public())
+	return nil
+}
+
+// signingKey loads the key that publish signs with: a file, or the text of one
+// in LLCUDA_SIGN_KEY (how a workflow hands over a secret).
+func signingKey(s *cli.Streams, file string) (bundles.PrivateKey, error) {
+	var none bundles.PrivateKey
+	text, name := []byte(s.Env("LLCUDA_SIGN_KEY")), "LLCUDA_SIGN_KEY"
+	if file == "" && len(text) > 0 && !strings.Contains(string(text), "\n") {
+		file = string(text)
+	}
+	switch {
+	case file != "":
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return none, fmt.Errorf("reading the signing key: %w", err)
+		}
+		text, name = data, file
+	case len(text) == 0:
+		return none, &cli.Error{Err: errors.New("no signing key"), Code: cli.ExitUsage,
+			Cure: "name one with --sign-key FILE or LLCUDA_SIGN_KEY; llcuda-build keygen FILE makes one"}
+	}
+	password := s.Env("LLCUDA_SIGN_PASSWORD")
+	if bundles.KeyEncrypted(text) && password == "" {
+		var err error
+		if password, err = askPassword(s, "Password of "+name+": "); err != nil {
+			return none, err
+		}
+	}
+	key, err := bundles.ParsePrivateKey(text, password)
+	if err != nil {
+		return none, fmt.Errorf("%s: %w", name, err)
+	}
+	return key, nil
+}
+
+func newPassword(s *cli.Streams) (string, error) {
+	if p := s.Env("LLCUDA_SIGN_PASSWORD"); p != "" {
+		return p, nil
+	}
+	if !interactive(s) {
+		return "", nil
+	}
+	first, err := askPassword(s, "Password (empty: none): ")
+	if err != nil || first == "" {
+		return "", err
+	}
+	second, err := askPassword(s, "Again: ")
+	if err != nil {
+		return "", err
+	}
+	if first != second {
+		return "", errors.New("the two passwords differ")
+	}
+	return first, nil
+}
+
+func interactive(s *cli.Streams) bool {
+	in, ok := s.In.(*os.File)
+	return ok && term.IsTerminal(int(in.Fd()))
+}
+
+func askPassword(s *cli.Streams, prompt string) (string, error) {
+	fmt.Fprint(s.Err, prompt)
+	if in, ok := s.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		secret, err := term.ReadPassword(int(in.Fd()))
+		fmt.Fprintln(s.Err)
+		return string(secret), err
+	}
+	line, err := bufio.NewReader(s.In).ReadString('\n')
+	if errors.Is(err, io.EOF) && line == "" {
+		return "", &cli.Error{Err: errors.New("the key is encrypted and no password was given"), Code: cli.ExitUsage,
+			Cure: "set LLCUDA_SIGN_PASSWORD, or run it on a terminal"}
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}

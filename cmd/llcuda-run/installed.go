@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waqasm86/llcuda/bundles/facts"
+	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/internal/store"
+)
+
+func newPull(s *cli.Streams) *cobra.Command {
+	var o pickOptions
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "pull",
+		Short: "choose and install the bundle for this machine, without serving",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.fill(s)
+			return runPull(cmd.Context(), s, o, asJSON)
+		},
+	}
+	o.flags(c.Flags())
+	c.Flags().BoolVar(&asJSON, "json", false, "progress as events on stderr, the result as JSON on stdout")
+	return c
+}
+
+func runPull(ctx context.Context, s *cli.Streams, o pickOptions, asJSON bool) error {
+	st, err := openStore(s)
+	if err != nil {
+		return err
+	}
+	p, err := pick(ctx, s, st, o)
+	if err != nil {
+		return err
+	}
+	installed, err := install(ctx, s, st, p, o, asJSON)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(s, installed)
+	}
+	fmt.Fprintln(s.Out, installed.Dir)
+	return nil
+}
+
+func newList(s *cli.Streams) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "ls",
+		Short: "what is installed",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return runList(s, asJSON) },
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the list as JSON")
+	return c
+}
+
+func runList(s *cli.Streams, asJSON bool) error {
+	st, err := openStore(s)
+	if err != nil {
+		return err
+	}
+	list, err := st.List()
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(s, struct {
+			Schema  int               `json:"schema"`
+			Bundles []store.Installed `json:"bundles"`
+		}{facts.Schema, append([]store.Installed{}, list...)})
+	}
+	if len(list) == 0 {
+		note(s, "nothing is installed in %s", st.Dir())
+		return nil
+	}
+	t := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "BUNDLE\tRELEASE\tSIZE\tINSTALLED\tFOLDER")
+	for _, b := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", b.ID, b.Release, cli.Size(b.Size), b.Time.Local().Format("2006-01-02 15:04"), b.Dir)
+	}
+	return t.Flush()
+}
+
+func newRemove(s *cli.Streams) *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use:   "rm BUNDLE[@RELEASE]... | --all",
+		Short: "remove installed bundles; --all removes everything this program keeps",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all == (len(args) > 0) {
+				return cli.Usagef("rm takes the names of bundles, or --all")
+			}
+			return runRemove(cmd.Context(), s, args, all)
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "remove all bundles, downloads and what is remembered of sources")
+	return c
+}
+
+func runRemove(ctx context.Context, s *cli.Streams, names []string, all bool) error {
+	st, err := openStore(s)
+	if err != nil {
+		return err
+	}
+	if all {
+		return st.RemoveAll(ctx)
+	}
+	for _, name := range names {
+		id, release, _ := strings.Cut(name, "@")
+		if err := st.Remove(ctx, id, release); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newGC(s *cli.Streams) *cobra.Command {
+	var dry bool
+	c := &cobra.Command{
+		Use:   "gc",
+		Short: "remove parts that no installed bundle uses, and what killed installs left",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runGC(cmd.Context(), s, dry) },
+	}
+	c.Flags().BoolVar(&dry, "dry-run", false, "say what would go")
+	return c
+}
+
+func runGC(ctx context.Context, s *cli.Streams, dry bool) error {
+	st, err := openStore(s)
+	if err != nil {
+		return err
+	}
+	swept, err := st.GC(ctx, dry)
+	if err != nil {
+		return err
+	}
+	return printJSON(s, swept)
+}
+
+func printJSON(s *cli.Streams, v any) error {
+	e := json.NewEncoder(s.Out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/bundles/facts"
+	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/internal/compat"
+	"github.com/waqasm86/llcuda/internal/host"
+	"github.com/waqasm86/llcuda/internal/release"
+	"github.com/waqasm86/llcuda/internal/store"
+)
+
+// pickOptions say which bundle of a release is wanted.
+type pickOptions struct {
+	releaseOptions
+	cpu     bool
+	bundle  string
+	verbose bool
+}
+
+func (o *pickOptions) flags(f *pflag.FlagSet) {
+	o.releaseOptions.flags(f)
+	f.BoolVar(&o.cpu, "cpu", false, "use the CPU although there is an NVIDIA GPU")
+	f.StringVar(&o.bundle, "bundle", "", "use this `BUNDLE` of the release, whatever else would fit")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on stderr what is done")
+}
+
+func (o *pickOptions) log(s *cli.Streams) *slog.Logger {
+	if !o.verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(s.Err, nil))
+}
+
+// picked is the bundle that will be used on this host.
+type picked struct {
+	host    facts.Host
+	choice  *facts.Choice
+	release opened
+	bundle  bundles.Bundle
+}
+
+// pick reads the host, opens the release and chooses. It says on stderr what it
+// chose and why.
+func pick(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (picked, error) {
+	r, err := openRelease(ctx, s, st, o.releaseOptions)
+	if err != nil {
+		return picked{}, err
+	}
+	if r.remembered {
+		note(s, "offline: release %s as it was last verified here", r.manifest.Release)
+	}
+	p := picked{host: readHost(ctx, s), release: r}
+	manifest, err := only(r.manifest, o.bundle)
+	if err != nil {
+		return p, err
+	}
+	d := compat.Decide(manifest, p.host, compat.ChooseOptions{CPU: o.cpu, Unknown: o.bundle != ""})
+	choice := d.Choice
+	if choice == nil {
+		writeCandidates(s.Err, nil, d.Candidates)
+		return p, noBundle(r.manifest, p.host, o)
+	}
+	for _, b := range r.manifest.Bundles {
+		if b.ID == choice.Bundle {
+			p.bundle = b
+		}
+	}
+	p.choice = choice
+	note(s, "%s", explain(p.host, choice, o.cpu))
+	return p, nil
+}
+
+// only narrows a manifest to one bundle; without a name it is the manifest.
+func only(m *bundles.Manifest, id string) (*bundles.Manifest, error) {
+	if id == "" {
+		return m, nil
+	}
+	var ids []string
+	for _, b := range m.Bundles {
+		if b.ID == id {
+			narrowed := *m
+			narrowed.Bundles = []bundles.Bundle{b}
+			return &narrowed, nil
+		}
+		ids = append(ids, b.ID)
+	}
+	return nil, cli.Usagef("release %s has no bundle %q; it has %s", m.Release, id, strings.Join(ids, ", "))
+}
+
+// explain is the sentence about why this bundle.
+func explain(h facts.Host, c *facts.Choice, asked bool) string {
+	switch {
+	case c.Via == facts.VerdictCPU && asked:
+		return fmt.Sprintf("bundle %s, on the CPU as asked", c.Bundle)
+	case c.Via == facts.VerdictCPU:
+		return fmt.Sprintf("no NVIDIA GPU here%s: bundle %s, on the CPU", because(h.Unknown["driver"]), c.Bundle)
+	default:
+		return "bundle " + describeChoice(c)
+	}
+}
+
+// noBundle says that nothing fits, and what to type.
+func noBundle(m *bundles.Manifest, h facts.Host, o pickOptions) error {
+	cure := "llcuda-run doctor says why, for each bundle; --cpu serves on the CPU if the release has a bundle for it"
+	if len(h.GPUs) == 0 && h.Driver == nil {
+		cure = "there is no NVIDIA GPU here, and the release has no bundle for the CPU: use another release (--from)"
+	}
+	if o.bundle != "" {
+		return &cli.Error{Err: fmt.Errorf("bundle %s of release %s does not fit this host", o.bundle, m.Release), Code: cli.ExitNoBundle, Cure: cure}
+	}
+	return &cli.Error{Err: fmt.Errorf("no bundle of release %s fits this host", m.Release), Code: cli.ExitNoBundle, Cure: cure}
+}
+
+// readHost reads this machine; driver libraries are asked in a child.
+func readHost(ctx context.Context, s *cli.Streams) facts.Host {
+	return host.Read(ctx, host.Options{Env: s.EnvMap(), Self: []string{"/proc/self/exe", probeCommand}})
+}
+
+// install brings the picked bundle into the store.
+func install(ctx context.Context, s *cli.Streams, st *store.Store, p picked, o pickOptions, asJSON bool) (store.Installed, error) {
+	if p.bundle.Source.Fixture {
+		return store.Installed{}, &cli.Error{Code: cli.ExitNoBundle,
+			Err:  fmt.Errorf("bundle %s of release %s is the test fixture: it serves nothing", p.bundle.ID, p.release.manifest.Release),
+			Cure: "use a release made from llama.cpp (--from)"}
+	}
+	progress := cli.NewProgress(s.Err, asJSON)
+	in := store.InstallInput{
+		Manifest: p.release.manifest, BundleID: p.bundle.ID, Runtime: p.choice.Runtime,
+		Source: p.release.source.String(), Log: o.log(s),
+		OpenPart: func(ctx context.Context, part bundles.Part, offset int64) (io.ReadCloser, int64, error) {
+			if o.offline {
+				return nil, 0, &offlineError{part.Name}
+			}
+			tag := p.release.manifest.Release
+			if part.Release != nil {
+				tag = *part.Release
+			}
+			return p.release.source.Open(ctx, tag, part.Name, offset)
+		},
+		Progress: func(done, total int64) { progress.Set(p.bundle.ID, "downloading", done, total, cli.Bytes) },
+		Waiting:  func(pid int) { progress.Printf("llcuda-run: waiting for another install to finish (pid %d)", pid) },
+	}
+	installed, err := st.Install(ctx, in)
+	if err != nil {
+		var notFound *release.NotFoundError
+		if errors.As(err, &notFound) {
+			return installed, &cli.Error{Err: err, Code: cli.ExitDownload, Cure: notFound.Hint()}
+		}
+		return installed, err
+	}
+	progress.Finish(p.bundle.ID, "")
+	if installed.Fresh {
+		note(s, "installed %s of release %s (%s) in %s", installed.ID, installed.Release, cli.Size(installed.Size), installed.Dir)
+	}
+	return installed, nil
+}
+
+// offlineError says that --offline would have to fetch.
+type offlineError struct{ name string }
+
+func (e *offlineError) Error() string {
+	return e.name + " is not installed, and --offline fetches nothing"
+}
+func (e *offlineError) Hint() string    { return "run it once without --offline" }
+func (e *offlineError) ExitCode() int   { return cli.ExitDownload }
+func (e *offlineError) Permanent() bool { return true }
+
+// note is a line for people on stderr.
+func note(s *cli.Streams, format string, args ...any) {
+	fmt.Fprintf(s.Err, "llcuda-run: "+format+"\n", args...)
+}
+
+func openStore(s *cli.Streams) (*store.Store, error) {
+	dir, err := store.DefaultDir(s.EnvMap())
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(dir)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/internal/release"
+	"github.com/waqasm86/llcuda/internal/store"
+)
+
+// releaseOptions say where releases come from and whom to trust for them.
+type releaseOptions struct {
+	from    string
+	keys    []string
+	offline bool
+}
+
+func (o *releaseOptions) flags(f *pflag.FlagSet) {
+	f.StringVar(&o.from, "from", "", "release source: `github:OWNER/REPO[@TAG] | DIR | https://…` (env LLCUDA_FROM)")
+	f.StringArrayVar(&o.keys, "key", nil, "trust this minisign public `KEY` or .pub file too (env LLCUDA_KEY)")
+	f.BoolVar(&o.offline, "offline", false, "use the last manifest that was verified here; fetch nothing")
+}
+
+// fill takes from the environment what no flag gave.
+func (o *releaseOptions) fill(s *cli.Streams) {
+	if o.from == "" {
+		o.from = s.Env("LLCUDA_FROM")
+	}
+	if v := s.Env("LLCUDA_KEY"); v != "" && len(o.keys) == 0 {
+		o.keys = strings.Fields(v)
+	}
+}
+
+// opened is a release whose signature was checked.
+type opened struct {
+	source   release.Source
+	manifest *bundles.Manifest
+	// remembered marks the last verified manifest, used because the source was not asked.
+	remembered bool
+}
+
+// openRelease fetches a manifest, checks its signature, claim and sequence, and
+// remembers it for --offline.
+func openRelease(ctx context.Context, s *cli.Streams, st *store.Store, o releaseOptions) (opened, error) {
+	if o.from == "" {
+		return opened{}, &cli.Error{Err: errors.New("no release source is known"), Code: cli.ExitUsage,
+			Cure: "name one with --from github:OWNER/REPO, --from DIR or --from https://…, or set LLCUDA_FROM"}
+	}
+	src, err := release.Parse(o.from, release.Options{
+		HTTPClient: http.DefaultClient, Token: s.Env("GITHUB_TOKEN"), UserAgent: "llcuda-run/" + version,
+	})
+	if err != nil {
+		return opened{}, &cli.Error{Err: err, Code: cli.ExitUsage}
+	}
+	keys, err := trustedKeys(o.keys)
+	if err != nil {
+		return opened{}, err
+	}
+	name := src.String()
+	want := bundles.Want{File: bundles.ManifestName, MinSequence: st.Sequence(name)}
+	if o.offline {
+		raw, sig, err := st.LastManifest(name)
+		if err != nil {
+			return opened{}, &cli.Error{Err: fmt.Errorf("no manifest of %s was verified here before: %w", name, err),
+				Code: cli.ExitDownload, Cure: "run it once without --offline"}
+		}
+		m, err := bundles.Open(raw, sig, keys, want)
+		return opened{src, m, true}, err
+	}
+	raw, sig, tag, err := src.Manifest(ctx, "")
+	if err != nil {
+		return opened{}, &cli.Error{Err: fmt.Errorf("asking %s for its manifest: %w", name, err), Code: cli.ExitDownload, Cure: cure(err)}
+	}
+	want.Release = tag
+	m, err := bundles.Open(raw, sig, keys, want)
+	if err != nil {
+		return opened{}, err
+	}
+	if err := st.SaveManifest(name, raw, sig, m.Sequence); err != nil && !errors.Is(err, os.ErrPermission) {
+		return opened{}, err
+	}
+	return opened{src, m, false}, nil
+}
+
+// trustedKeys are the pinned keys and those given: a base64 line or a .pub file.
+func trustedKeys(given []string) ([]bundles.PublicKey, error) {
+	keys, err := bundles.PinnedKeys()
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range given {
+		key, err := bundles.PublicKeyOf(text)
+		if err != nil {
+			return nil, &cli.Error{Err: fmt.Errorf("--key: %w", err), Code: cli.ExitUsage,
+				Cure: "give the line of a minisign public key, or the name of its .pub file"}
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// cure is the hint of an error, "" without one.
+func cure(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
+}

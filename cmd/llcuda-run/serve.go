@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/waqasm86/llcuda/bundles/facts"
+	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/internal/models"
+	"github.com/waqasm86/llcuda/internal/serve"
+)
+
+type serveOptions struct {
+	pickOptions
+	model string
+	host  string
+	port  int
+	args  []string
+	quiet bool
+}
+
+func newServe(s *cli.Streams) *cobra.Command {
+	var o serveOptions
+	c := &cobra.Command{
+		Use:   "serve MODEL [-- llama-server flags]",
+		Short: "choose, install, start, and stay in front until stopped",
+		Long: `Chooses the bundle that runs on this machine, installs it where it is not
+installed yet, starts its llama-server with MODEL, waits until it answers, prints
+its URL on stdout and stays in front. Signals are passed on; SIGTERM ends it with 0.
+
+MODEL is a path to a GGUF file, or tiny: a random model of our own to try things
+with. Everything after -- goes to llama-server untouched; where it sets -m, --host
+or --port it wins.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			own := args
+			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
+				own = args[:dash]
+			}
+			if len(own) != 1 {
+				return fmt.Errorf("serve takes one MODEL, then -- and llama-server's flags; got %q", own)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.model, o.args = args[0], args[1:]
+			o.fill(s)
+			return runServe(cmd.Context(), s, o)
+		},
+	}
+	o.flags(c.Flags())
+	c.Flags().StringVar(&o.host, "host", serve.DefaultHost, "the `ADDRESS` to listen on")
+	c.Flags().IntVar(&o.port, "port", 8080, "the `PORT` to listen on; 0 takes a free one")
+	c.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "do not print llama-server's own log")
+	return c
+}
+
+// runServe is the whole job: model → choice → installed bundle → running server.
+func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
+	st, err := openStore(s)
+	if err != nil {
+		return err
+	}
+	model, err := models.Resolve(ctx, o.model, models.Options{CacheDir: filepath.Join(st.Dir(), "cache")})
+	if err != nil {
+		return err
+	}
+	p, err := pick(ctx, s, st, o.pickOptions)
+	if err != nil {
+		return err
+	}
+	installed, err := install(ctx, s, st, p, o.pickOptions, false)
+	if err != nil {
+		return err
+	}
+	release, err := st.Hold(installed)
+	if err != nil {
+		return err
+	}
+	defer release()
+
+	so := serve.Options{
+		Dir: installed.Dir, Model: model.Path, Args: o.args, Host: o.host, Port: o.port,
+		Env: s.Environ, Log: o.log(s), Stdout: s.Err, Stderr: s.Err,
+	}
+	if o.quiet {
+		so.Stdout, so.Stderr = nil, nil
+	}
+	onGPU := p.choice.Via != facts.VerdictCPU
+	so.WantGPU, so.HideGPUs = onGPU, !onGPU
+	if d := p.host.Driver; onGPU && d != nil && d.DirNeeded {
+		so.DriverDir = d.Dir
+	}
+	so.GPUs = remaining(p.host, p.choice.Hide)
+
+	server, err := serve.Start(ctx, so)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	for _, w := range server.Warnings() {
+		note(s, "warning: %s", w)
+	}
+	note(s, "llama-server is ready, %s, serving %s", server.Backends(), model.Name)
+	fmt.Fprintln(s.Out, server.URL())
+	return follow(ctx, s, server)
+}
+
+// follow stays with a running server: signals are passed on, and its end is ours.
+func follow(ctx context.Context, s *cli.Streams, server *serve.Server) error {
+	hangup, again := make(chan os.Signal, 1), make(chan os.Signal, 2)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	asked := ctx.Done()
+	for {
+		select {
+		case <-asked:
+			// The first SIGINT or SIGTERM ended ctx and nothing listens any
+			// more: from here on every further one is a demand for haste.
+			asked = nil
+			signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+			defer signal.Stop(again)
+			server.Signal(signalOf(context.Cause(ctx)))
+			note(s, "stopping; what is streaming may finish, once more stops at once")
+		case sig := <-again:
+			server.Signal(sig)
+		case sig := <-hangup:
+			server.Signal(sig)
+		case <-server.Done():
+			if err := server.Wait(); err != nil {
+				return err
+			}
+			if ctx.Err() != nil && signalOf(context.Cause(ctx)) == syscall.SIGINT {
+				return context.Canceled
+			}
+			return nil
+		}
+	}
+}
+
+// signalOf is the signal behind a cause; SIGTERM where there is none.
+func signalOf(cause error) syscall.Signal {
+	var s *cli.Signalled
+	if errors.As(cause, &s) {
+		if n, ok := s.Signal.(syscall.Signal); ok {
+			return n
+		}
+	}
+	return syscall.SIGTERM
+}
+
+// interrupted is nil where SIGTERM ended the start of a server.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil && signalOf(context.Cause(ctx)) == syscall.SIGTERM && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// remaining are the visible GPUs but the hidden ones, as the driver names them;
+// nil where nothing is hidden.
+func remaining(h facts.Host, hide []int) []string {
+	if len(hide) == 0 {
+		return nil
+	}
+	hidden := map[int]bool{}
+	for _, i := range hide {
+		hidden[i] = true
+	}
+	keep := []string{}
+	for _, g := range h.GPUs {
+		switch {
+		case !g.Visible || hidden[g.Index]:
+		case strings.HasPrefix(g.UUID, "GPU-"), strings.HasPrefix(g.UUID, "MIG-"):
+			keep = append(keep, g.UUID)
+		default:
+			keep = append(keep, strconv.Itoa(g.Index))
+		}
+	}
+	return keep
+}

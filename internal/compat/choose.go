@@ -1,0 +1,314 @@
+package compat
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/bundles/facts"
+)
+
+// ChooseOptions is what the user wants and what is already there.
+type ChooseOptions struct {
+	// CPU asks for a build without GPU code.
+	CPU bool
+	// Unknown lets a bundle be chosen whose verdict hinges on an unknown fact;
+	// the proof on the GPU decides then.
+	Unknown bool
+	// Fixture lets this project's own test fixture be chosen.
+	Fixture bool
+	// Hide lets GPUs be hidden (facts.Choice.Hide) where no bundle serves all of
+	// them. Without it that is only proposed.
+	Hide bool
+	// Installed are digests of packed parts that need not be fetched.
+	Installed map[string]bool
+	// HostFiles are what inspect read from the host's copies of libraries, by
+	// path. A copy that was not inspected is taken by SONAME and version.
+	HostFiles map[string]facts.File
+}
+
+// Decision is a choice and everything that led to it.
+type Decision struct {
+	// Choice is nil where nothing fits.
+	Choice *facts.Choice
+	// Candidates are all bundles, best first.
+	Candidates []facts.Candidate
+	// Fetch is how many bytes the choice has to download.
+	Fetch int64
+	// Proposal is what could be chosen if GPUs were hidden, where nothing else fits.
+	Proposal *facts.Choice
+	// Explanation is a sentence where the choice, or that there is none, wants
+	// one: no GPU here, GPUs to hide, a fixture left out. Else it is "".
+	Explanation string
+}
+
+// Choose picks the bundle that will be used, nil where none fits, and judges all
+// of them. See Decide for the order.
+func Choose(m *bundles.Manifest, h facts.Host, o ChooseOptions) (*facts.Choice, []facts.Candidate) {
+	d := Decide(m, h, o)
+	return d.Choice, d.Candidates
+}
+
+// Decide is Choose with the explanation. Among the bundles that run on all
+// visible GPUs it takes machine code before PTX, then the fewest bytes to
+// fetch, then a toolkit that the driver's CUDA covers before one that leans on
+// minor-version compatibility, then the newest, then the first id. A build
+// without GPU code is taken only where that is asked for or there is no NVIDIA
+// GPU, and then it says so. The order of the manifest does not matter.
+func Decide(m *bundles.Manifest, h facts.Host, o ChooseOptions) Decision {
+	t := table()
+	p := t.prepare(h)
+	all := make([]entry, len(m.Bundles))
+	for i, b := range m.Bundles {
+		all[i] = t.entry(m, b, p, o)
+	}
+	slices.SortFunc(all, func(a, b entry) int { return compareEntries(&a, &b) })
+	var d Decision
+	withoutGPU := h.GPUs != nil && len(h.GPUs) == 0
+	for i := range all {
+		e := &all[i]
+		if d.Choice != nil || !eligible(e, o, withoutGPU) {
+			continue
+		}
+		if e.bundle.Source.Fixture && !o.Fixture {
+			d.Explanation = fmt.Sprintf("Bundle %s is made from this project's test fixture and is not chosen.", e.Bundle)
+			continue
+		}
+		d.Choice, d.Fetch, d.Explanation = e.choice(), e.fetch, ""
+		if e.Verdict == facts.VerdictCPU && !o.CPU {
+			d.Explanation = "There is no NVIDIA GPU on this host, so the build for the processor alone was chosen."
+			e.Reasons = append(e.Reasons, facts.Reason{Code: facts.NoGPU, CUDAError: 100, Sure: "measured", Text: d.Explanation})
+		}
+	}
+	if d.Choice == nil && !o.CPU && len(p.gpus) > 1 && !p.hostSide.refused {
+		t.propose(&d, all, p, o)
+	}
+	if d.Choice == nil && d.Explanation == "" {
+		d.Explanation = nothing(all, o)
+	}
+	d.Candidates = make([]facts.Candidate, len(all))
+	for i, e := range all {
+		d.Candidates[i] = e.Candidate
+	}
+	return d
+}
+
+// nothing says in a sentence that no bundle fits.
+func nothing(all []entry, o ChooseOptions) string {
+	switch {
+	case len(all) == 0:
+		return "The release has no bundles."
+	case o.CPU:
+		return "The release has no bundle for the processor alone that fits this host."
+	case slices.ContainsFunc(all, func(e entry) bool { return e.Verdict == facts.VerdictUnknown }):
+		return "No bundle is known to fit this host; at least one hinges on a fact that is not known."
+	}
+	return "No bundle of the release fits this host."
+}
+
+func eligible(e *entry, o ChooseOptions, withoutGPU bool) bool {
+	switch e.Verdict {
+	case facts.VerdictNative, facts.VerdictJIT:
+		return !o.CPU
+	case facts.VerdictUnknown:
+		return o.Unknown && !o.CPU
+	case facts.VerdictCPU:
+		return o.CPU || withoutGPU
+	}
+	return false
+}
+
+// entry is a judged bundle with what ranks it.
+type entry struct {
+	facts.Candidate
+	bundle  bundles.Bundle
+	runtime string // "host", a digest or ""
+	fetch   int64
+	toolkit Version
+	covered bool
+	order   int
+}
+
+var verdictOrder = [...]string{facts.VerdictNative, facts.VerdictJIT, facts.VerdictUnknown, facts.VerdictCPU, facts.VerdictRefused}
+
+// entry judges a bundle with the first of its runtimes that fits, and where none
+// does with the first that came nearest.
+func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o ChooseOptions) entry {
+	runtimes := b.Runtime
+	if len(runtimes) == 0 {
+		runtimes = []string{""}
+	}
+	var best entry
+	for _, r := range runtimes {
+		e := entry{bundle: b, runtime: r, toolkit: version(b.Toolkit)}
+		in := ForBundle(m, b, r)
+		if r == bundles.RuntimeHost && !t.hostRuntime(&in, p, o) && slices.ContainsFunc(runtimes, func(r string) bool { return r != bundles.RuntimeHost }) {
+			continue // nothing on the host to take: a runtime part is not that
+		}
+		e.Candidate = t.judge(in, p)
+		e.order = slices.Index(verdictOrder[:], e.Verdict)
+		e.covered = p.driver.Low.Known() && e.toolkit.minor().Compare(p.driver.Low) <= 0
+		e.fetch = fetchSize(m, b.App, o) + fetchSize(m, r, o)
+		if best.Verdict == "" || e.order < best.order {
+			best = e
+		}
+		if e.order <= 1 {
+			break
+		}
+	}
+	return best
+}
+
+// hostRuntime says whether the host has what an app needs, and puts what was
+// read from those files into the input.
+func (t *Table) hostRuntime(in *CandidateInput, p *prepared, o ChooseOptions) bool {
+	found := true
+	var files []facts.File
+	for _, n := range in.App.Needs {
+		if !cudaLibrary(n.Soname) {
+			continue
+		}
+		l := onHost(p.Libs, n.Soname)
+		if l == nil || l.Version == "" && n.Min != "" || version(l.Version).Less(version(n.Min)) {
+			found = false
+			continue
+		}
+		if f, ok := o.HostFiles[l.Path]; ok {
+			files = append(files, f)
+		}
+	}
+	if files != nil {
+		in.Runtime = &bundles.Part{Kind: bundles.PartRuntime, Files: files}
+	}
+	return found
+}
+
+func fetchSize(m *bundles.Manifest, digest string, o ChooseOptions) int64 {
+	if digest == "" || digest == bundles.RuntimeHost || o.Installed[digest] {
+		return 0
+	}
+	return m.Parts[digest].Size
+}
+
+// compareEntries is the order of preference.
+func compareEntries(a, b *entry) int {
+	covered := func(e *entry) int {
+		if e.covered {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(
+		cmp.Compare(a.order, b.order),
+		cmp.Compare(a.fetch, b.fetch),
+		cmp.Compare(covered(a), covered(b)),
+		b.toolkit.Compare(a.toolkit),
+		cmp.Compare(a.bundle.ID, b.bundle.ID),
+	)
+}
+
+func (e *entry) choice() *facts.Choice {
+	c := &facts.Choice{Bundle: e.bundle.ID, Runtime: e.runtime, Hide: []int{}}
+	switch e.Verdict {
+	case facts.VerdictCPU:
+		c.Via = "cpu"
+	case facts.VerdictJIT:
+		c.Via = facts.ViaPTX
+	default:
+		c.Via = facts.ViaSASS
+		for _, g := range e.GPUs {
+			if g.Via != nil && *g.Via == facts.ViaPTX {
+				c.Via = facts.ViaPTX
+			}
+		}
+	}
+	return c
+}
+
+// propose looks for the bundle that serves the most GPUs, machine code first,
+// where none serves all: chosen if the user allows hiding, else only said.
+func (t *Table) propose(d *Decision, all []entry, p *prepared, o ChooseOptions) {
+	var best *entry
+	var keep, hide []facts.GPU
+	var jit, bestJIT int
+	for i := range all {
+		e := &all[i]
+		if e.bundle.Source.Fixture && !o.Fixture || len(e.GPUs) != len(p.gpus) || e.refusedBeyondGPUs() {
+			continue
+		}
+		var k, x []facts.GPU
+		jit = 0
+		for n, g := range e.GPUs {
+			switch g.Verdict {
+			case facts.VerdictNative:
+				k = append(k, p.gpus[n].GPU)
+			case facts.VerdictJIT:
+				jit++
+				k = append(k, p.gpus[n].GPU)
+			default:
+				x = append(x, p.gpus[n].GPU)
+			}
+		}
+		if len(k) > len(keep) || len(k) > 0 && len(k) == len(keep) && jit < bestJIT {
+			best, keep, hide, bestJIT = e, k, x, jit
+		}
+	}
+	if best == nil {
+		return
+	}
+	choice := best.choice()
+	choice.Via = facts.ViaSASS
+	if bestJIT > 0 {
+		choice.Via = facts.ViaPTX
+	}
+	var titles []string
+	for _, g := range hide {
+		choice.Hide = append(choice.Hide, g.Index)
+		titles = append(titles, gpuTitle(g))
+	}
+	text := fmt.Sprintf("Bundle %s serves the GPUs of this host if %s is hidden.", best.bundle.ID, strings.Join(titles, " and "))
+	d.Proposal, d.Explanation = choice, text
+	if o.Hide {
+		d.Choice, d.Fetch = choice, best.fetch
+		return
+	}
+	fix := visibleDevices(keep)
+	for i, r := range best.Reasons {
+		if r.Code != facts.UnknownFact {
+			best.Reasons[i].Fix = strings.TrimSuffix(r.Fix, ".") + "; or hide " + strings.Join(titles, " and ") + ": " + fix
+			break
+		}
+	}
+}
+
+// refusedBeyondGPUs: something other than a GPU speaks against it.
+func (e *entry) refusedBeyondGPUs() bool {
+	own := func(r facts.Reason) bool {
+		return slices.ContainsFunc(e.GPUs, func(g facts.GPUVerdict) bool {
+			return slices.ContainsFunc(g.Reasons, func(q facts.Reason) bool { return same(q, r) })
+		})
+	}
+	return slices.ContainsFunc(e.Reasons, func(r facts.Reason) bool { return r.Code != facts.UnknownFact && !own(r) })
+}
+
+// visibleDevices is what to type. UUIDs do not depend on the order in which CUDA
+// counts; numbers are nvidia-smi's, so that order is asked for.
+func visibleDevices(keep []facts.GPU) string {
+	var ids []string
+	for _, g := range keep {
+		if g.UUID == "" {
+			ids = nil
+			break
+		}
+		ids = append(ids, g.UUID)
+	}
+	if ids != nil {
+		return "export CUDA_VISIBLE_DEVICES=" + strings.Join(ids, ",")
+	}
+	for _, g := range keep {
+		ids = append(ids, fmt.Sprint(g.Index))
+	}
+	return "export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES=" + strings.Join(ids, ",")
+}

@@ -1,0 +1,101 @@
+package compat
+
+import (
+	"slices"
+
+	"github.com/waqasm86/llcuda/bundles/facts"
+)
+
+// sassFits says whether machine code for a target runs on a GPU.
+func (t *Table) sassFits(target SM, cc CC) bool {
+	if target.CC == cc {
+		return true
+	}
+	switch {
+	case target.Suffix == 'a', t.isTegra(target.CC), t.isTegra(cc):
+		return false
+	case target.Suffix == 'f':
+		return t.sameFamily(target.CC, cc) && cc.Compare(target.CC) > 0
+	}
+	return target.Major == cc.Major && cc.Minor > target.Minor
+}
+
+// ptxFits says whether a driver that knows the ISA can compile PTX of a target for a GPU.
+func (t *Table) ptxFits(target SM, cc CC) bool {
+	switch target.Suffix {
+	case 'a':
+		return target.CC == cc
+	case 'f':
+		return target.CC == cc || t.sameFamily(target.CC, cc) && cc.Compare(target.CC) > 0
+	}
+	return cc.Compare(target.CC) >= 0
+}
+
+func (t *Table) isTegra(cc CC) bool { _, ok := t.tegra[cc]; return ok }
+
+func (t *Table) sameFamily(a, b CC) bool {
+	for _, f := range t.families {
+		if slices.Contains(f, a) && slices.Contains(f, b) {
+			return true
+		}
+	}
+	return false
+}
+
+// picked is the image that a driver chooses in one unit.
+type picked struct {
+	via   string // facts.ViaSASS, ViaPTX or ViaNone
+	image facts.Image
+}
+
+// pick chooses in a set of images. Fitting machine code wins, the nearest
+// target first, and for one chip the narrower suffix; else the PTX with the
+// highest target, and of two alike the newer ISA (the worse case).
+func (t *Table) pick(images []facts.Image, cc CC) picked {
+	best := picked{via: facts.ViaNone}
+	var bestSM SM
+	for _, i := range images {
+		sm, err := ParseSM(i.SM)
+		if err != nil {
+			continue
+		}
+		switch {
+		case i.Kind == facts.KindSASS && t.sassFits(sm, cc):
+			if best.via == facts.ViaSASS && !nearer(sm, i, bestSM, best.image) {
+				continue
+			}
+			best, bestSM = picked{facts.ViaSASS, i}, sm
+		case i.Kind == facts.KindPTX && best.via != facts.ViaSASS && t.ptxFits(sm, cc):
+			if best.via == facts.ViaPTX && !nearer(sm, i, bestSM, best.image) {
+				continue
+			}
+			best, bestSM = picked{facts.ViaPTX, i}, sm
+		}
+	}
+	return best
+}
+
+// nearer orders images that fit: by target, by suffix, then, so that the order
+// in the file does not matter, by ISA and by compression.
+func nearer(a SM, ia facts.Image, b SM, ib facts.Image) bool {
+	if c := a.Compare(b.CC); c != 0 {
+		return c > 0
+	}
+	if x, y := narrow(a.Suffix), narrow(b.Suffix); x != y {
+		return x > y
+	}
+	if c := version(ia.ISA).Compare(version(ib.ISA)); c != 0 {
+		return c > 0
+	}
+	return ia.Compression > ib.Compression // of none, lz4, zstd the last has the floor
+}
+
+func narrow(suffix byte) int {
+	switch suffix {
+	case 'a':
+		return 2
+	case 'f':
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,114 @@
+package compat
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/bundles/facts"
+)
+
+// CandidateInput is one thing to judge: a bundle with one choice of runtime, or
+// foreign files.
+type CandidateInput struct {
+	// ID is the bundle's id, or the path of a foreign file.
+	ID string
+	// Platform is "linux/amd64"; "" is not judged.
+	Platform string
+	App      bundles.Part
+	// Runtime is the runtime part, or what was read from the host's copies; nil
+	// where there is none or nothing was read.
+	Runtime *bundles.Part
+	// UseHost says that the needs of App are to be met by facts.Host.Libs.
+	UseHost bool
+	// Foreign marks files that are not a bundle: their libraries may lie where
+	// this program does not look, so a missing one is said and changes nothing.
+	Foreign bool
+}
+
+// ForFiles is the input for a foreign file or folder.
+func ForFiles(name string, files []facts.File) CandidateInput {
+	p := bundles.Part{Kind: bundles.PartApp, Files: files, Floors: PartFloors(files)}
+	p.Needs = foreignNeeds(files)
+	return CandidateInput{ID: name, App: p, UseHost: true, Foreign: true}
+}
+
+// ForBundle is the input for a bundle of a manifest. runtime is one of
+// b.Runtime, or "" for none. A bundle whose app the manifest lacks is judged as
+// one without files; Manifest.Validate keeps such manifests out.
+func ForBundle(m *bundles.Manifest, b bundles.Bundle, runtime string) CandidateInput {
+	c := CandidateInput{ID: b.ID, Platform: b.Platform, App: m.Parts[b.App]}
+	if runtime == bundles.RuntimeHost {
+		c.UseHost = true
+	} else if p, ok := m.Parts[runtime]; ok {
+		c.Runtime = &p
+	}
+	return c
+}
+
+// foreignNeeds are the CUDA libraries that files ask for and do not bring.
+func foreignNeeds(files []facts.File) []bundles.Need {
+	brought := map[string]bool{}
+	for _, f := range files {
+		brought[path.Base(f.Path)] = true
+		if f.ELF != nil && f.ELF.Soname != "" {
+			brought[f.ELF.Soname] = true
+		}
+	}
+	var needs []bundles.Need
+	for _, f := range files {
+		if f.ELF == nil {
+			continue
+		}
+		for _, n := range f.ELF.Needed {
+			if cudaLibrary(n) && !brought[n] {
+				brought[n] = true
+				needs = append(needs, bundles.Need{Soname: n})
+			}
+		}
+	}
+	slices.SortFunc(needs, func(a, b bundles.Need) int { return strings.Compare(a.Soname, b.Soname) })
+	return needs
+}
+
+// cudaLibrary: a library of the CUDA toolkit, of which facts.Host.Libs is a
+// list. The driver's own (libcuda, libnvidia-*) are not.
+func cudaLibrary(soname string) bool {
+	for _, p := range []string{"libcudart.so", "libcublas.so", "libcublasLt.so", "libcufft.so", "libcurand.so", "libcusparse.so", "libcusolver.so",
+		"libnvrtc.so", "libnvJitLink.so", "libnccl.so"} {
+		if strings.HasPrefix(soname, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// floorsOf prefers what was published: an old runner judges a new bundle by
+// what its builder knew.
+func floorsOf(p bundles.Part) []facts.Floor {
+	if p.Floors != nil {
+		return p.Floors
+	}
+	return PartFloorsOf(p)
+}
+
+// versionsOf are the highest glibc and libstdc++ versions that a part asks for.
+func versionsOf(p bundles.Part) (glibc, glibcxx Version) {
+	glibc, glibcxx = version(p.Glibc), version(p.Glibcxx)
+	if glibc.Known() || glibcxx.Known() {
+		return glibc, glibcxx
+	}
+	for _, f := range p.Files {
+		if f.ELF == nil {
+			continue
+		}
+		if v := version(f.ELF.Glibc); glibc.Less(v) {
+			glibc = v
+		}
+		if v := version(f.ELF.Glibcxx); glibcxx.Less(v) {
+			glibcxx = v
+		}
+	}
+	return glibc, glibcxx
+}

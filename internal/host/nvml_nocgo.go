@@ -1,0 +1,9 @@
+//go:build !linux || !cgo
+
+package host
+
+const noCgo = "this program was built without cgo and cannot load driver libraries"
+
+func loadNVML(string) answer { return answer{Error: noCgo} }
+
+func loadLibcuda(string) answer { return answer{Error: noCgo} }

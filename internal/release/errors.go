@@ -1,0 +1,158 @@
+package release
+
+import (
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+// NotFoundError says that a source does not have something.
+type NotFoundError struct {
+	// URL or path of what was asked for.
+	URL string
+	// Detail says more where more is known.
+	Detail string
+}
+
+func (e *NotFoundError) Error() string {
+	if e.Detail != "" {
+		return fmt.Sprintf("%s: not found: %s", e.URL, e.Detail)
+	}
+	return e.URL + ": not found"
+}
+
+// Is makes it an fs.ErrNotExist, whatever the source.
+func (e *NotFoundError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Permanent says that asking again is pointless.
+func (e *NotFoundError) Permanent() bool { return true }
+
+// Hint says what to do.
+func (e *NotFoundError) Hint() string {
+	return "check the release source (--from) and the tag; a private GitHub repository needs a token"
+}
+
+// ExitCode is 4: download or verification failed.
+func (e *NotFoundError) ExitCode() int { return 4 }
+
+// StatusError says that a host answered with another HTTP status than hoped for.
+type StatusError struct {
+	URL    string
+	Status int
+	// Detail is what the host said of it, where it did in a form we read.
+	Detail string
+}
+
+func (e *StatusError) Error() string {
+	if e.Detail != "" {
+		return fmt.Sprintf("%s: HTTP status %d: %s", e.URL, e.Status, e.Detail)
+	}
+	return fmt.Sprintf("%s: HTTP status %d", e.URL, e.Status)
+}
+
+// Permanent says that asking again is pointless.
+func (e *StatusError) Permanent() bool { return e.Status < 500 && e.Status != 408 }
+
+// ExitCode is 4: download or verification failed.
+func (e *StatusError) ExitCode() int { return 4 }
+
+// RateLimitError says that a host wants to be asked again later.
+type RateLimitError struct {
+	URL string
+	// After is how long to wait; 0 = the host does not say.
+	After time.Duration
+}
+
+func (e *RateLimitError) Error() string {
+	if e.After > 0 {
+		return fmt.Sprintf("%s: the host limits requests: wait %s", e.URL, e.After.Round(time.Second))
+	}
+	return e.URL + ": the host limits requests"
+}
+
+// RetryAfter is After, for package fetch.
+func (e *RateLimitError) RetryAfter() time.Duration { return e.After }
+
+// Hint says what to do.
+func (e *RateLimitError) Hint() string {
+	return "wait, or give a GitHub token (GITHUB_TOKEN): without one 60 requests an hour are allowed"
+}
+
+// ExitCode is 4: download or verification failed.
+func (e *RateLimitError) ExitCode() int { return 4 }
+
+// RangeError says that a file is shorter than the offset asked for: what was
+// downloaded before was of another file.
+type RangeError struct {
+	URL          string
+	Offset, Size int64
+}
+
+func (e *RangeError) Error() string {
+	if e.Size < 0 {
+		return fmt.Sprintf("%s: can not go on from byte %d: the file is shorter", e.URL, e.Offset)
+	}
+	return fmt.Sprintf("%s: can not go on from byte %d: the file has %d bytes", e.URL, e.Offset, e.Size)
+}
+
+// Permanent says that asking again is pointless.
+func (e *RangeError) Permanent() bool { return true }
+
+// ExitCode is 4: download or verification failed.
+func (e *RangeError) ExitCode() int { return 4 }
+
+// NoResumeError says that a host sends a file from its start only: ask for
+// offset 0 and skip.
+type NoResumeError struct{ URL string }
+
+func (e *NoResumeError) Error() string {
+	return e.URL + ": the host sends the file only from its start"
+}
+
+// NoResume marks the error for package fetch.
+func (e *NoResumeError) NoResume() bool { return true }
+
+// ExitCode is 4: download or verification failed.
+func (e *NoResumeError) ExitCode() int { return 4 }
+
+// ChangedError says that a file is not the one whose beginning was read
+// before: start again from 0.
+type ChangedError struct{ URL string }
+
+func (e *ChangedError) Error() string { return e.URL + ": the file changed while it was downloaded" }
+
+// ExitCode is 4: download or verification failed.
+func (e *ChangedError) ExitCode() int { return 4 }
+
+// ExistsError says that a tag is taken by something else. A published release
+// is never changed.
+type ExistsError struct {
+	Tag, Dir string
+	// Why says how the two differ.
+	Why string
+}
+
+func (e *ExistsError) Error() string {
+	return fmt.Sprintf("release %s exists already in %q and is not the same: %s", e.Tag, e.Dir, e.Why)
+}
+
+// Hint says what to do.
+func (e *ExistsError) Hint() string {
+	return "a published release is never changed: publish under a new tag"
+}
+
+// SpaceError says that a disk is too full for what is to be written.
+type SpaceError struct {
+	Dir string
+	// Need and Free are in bytes.
+	Need, Free int64
+}
+
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("%q has %d bytes free and %d are needed", e.Dir, e.Free, e.Need)
+}
+
+// Hint says what to do.
+func (e *SpaceError) Hint() string {
+	return fmt.Sprintf("free %d more bytes on the disk of %q, or use another folder", e.Need-e.Free, e.Dir)
+}

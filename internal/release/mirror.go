@@ -1,0 +1,228 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// mirror is a tree of files behind HTTP(S). It never sends a token.
+type mirror struct {
+	base *url.URL
+	get  *getter
+}
+
+func newMirror(base *url.URL, o Options) *mirror {
+	return &mirror{base: base, get: newGetter(o)}
+}
+
+func (m *mirror) String() string {
+	if m.base.Path == "/" { // without it a tag would read as a host
+		return m.base.String()
+	}
+	return strings.TrimSuffix(m.base.String(), "/")
+}
+
+func (m *mirror) open(ctx context.Context, name string, offset int64) (io.ReadCloser, int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.base.JoinPath(name).String(), nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	return m.get.from(req, offset)
+}
+
+// getter reads a file over HTTP from an offset, and remembers the ETag of what
+// it read so that two halves are of one file.
+type getter struct {
+	client    *http.Client
+	userAgent string
+	now       func() time.Time
+
+	mu    sync.Mutex
+	etags map[string]string
+}
+
+func newGetter(o Options) *getter {
+	return &getter{client: guarded(o.HTTPClient), userAgent: o.UserAgent, now: o.Now, etags: map[string]string{}}
+}
+
+// guarded is a copy of a client whose redirects keep secrets at home: a
+// request that was sent on to another host, port or scheme carries no
+// Authorization or Cookie from then on, and https never becomes http.
+// (net/http itself keeps them for subdomains and for other ports.)
+func guarded(c *http.Client) *http.Client {
+	if c == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.ResponseHeaderTimeout = 30 * time.Second
+		t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+		c = &http.Client{Transport: t}
+	}
+	g := *c
+	g.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		if len(via) >= 10 {
+			return errors.New("more than 10 redirects")
+		}
+		home := via[0].URL
+		for _, v := range append(via[1:len(via):len(via)], req) {
+			if v.URL.Scheme != home.Scheme && home.Scheme == "https" {
+				return fmt.Errorf("refusing a redirect from https to %s", v.URL.Scheme)
+			}
+			if v.URL.Host != home.Host || v.URL.Scheme != home.Scheme {
+				req.Header.Del("Authorization")
+				req.Header.Del("Cookie")
+			}
+		}
+		return nil
+	}
+	return &g
+}
+
+func (g *getter) from(req *http.Request, offset int64) (io.ReadCloser, int64, error) {
+	at := req.URL.String()
+	// As it is stored: a compressed transfer would have other offsets.
+	req.Header.Set("Accept-Encoding", "identity")
+	if g.userAgent != "" {
+		req.Header.Set("User-Agent", g.userAgent)
+	}
+	before := g.etag(at)
+	if offset > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		if before != "" {
+			req.Header.Set("If-Range", before)
+		}
+	}
+	resp, err := g.client.Do(req)
+	if err != nil {
+		return nil, 0, err // *url.Error: it names method and address
+	}
+	r, size, err := g.body(at, resp, offset, before)
+	if err != nil {
+		resp.Body.Close()
+		return nil, 0, err
+	}
+	return r, size, nil
+}
+
+// body checks a reply before a byte of it is read.
+func (g *getter) body(at string, resp *http.Response, offset int64, before string) (io.ReadCloser, int64, error) {
+	tag := strongETag(resp.Header)
+	if offset > 0 && before != "" && tag != "" && tag != before && resp.StatusCode/100 == 2 {
+		g.remember(at, "")
+		return nil, 0, &ChangedError{URL: at}
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		size := resp.ContentLength
+		if offset > 0 && size >= 0 && offset > size {
+			return nil, 0, &RangeError{URL: at, Offset: offset, Size: size}
+		}
+		if offset > 0 {
+			return nil, 0, &NoResumeError{URL: at}
+		}
+		g.remember(at, tag)
+		return resp.Body, size, nil
+	case http.StatusPartialContent:
+		start, size, err := contentRange(resp.Header.Get("Content-Range"))
+		if err != nil || start != offset {
+			return nil, 0, &StatusError{URL: at, Status: resp.StatusCode,
+				Detail: fmt.Sprintf("asked for bytes from %d on, got Content-Range %q", offset, resp.Header.Get("Content-Range"))}
+		}
+		g.remember(at, tag)
+		return resp.Body, size, nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		size := int64(-1)
+		if n, ok := strings.CutPrefix(resp.Header.Get("Content-Range"), "bytes */"); ok {
+			if v, err := strconv.ParseInt(n, 10, 64); err == nil {
+				size = v
+			}
+		}
+		if offset > 0 && size == offset {
+			resp.Body.Close()
+			return io.NopCloser(strings.NewReader("")), size, nil
+		}
+		return nil, 0, &RangeError{URL: at, Offset: offset, Size: size}
+	}
+	return nil, 0, statusError(at, resp, g.now())
+}
+
+func (g *getter) etag(at string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.etags[at]
+}
+
+func (g *getter) remember(at, tag string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if tag == "" {
+		delete(g.etags, at)
+		return
+	}
+	g.etags[at] = tag
+}
+
+func strongETag(h http.Header) string {
+	if t := h.Get("ETag"); strings.HasPrefix(t, `"`) {
+		return t
+	}
+	return ""
+}
+
+// statusError is the typed error of a reply that is not a success.
+func statusError(at string, resp *http.Response, now time.Time) error {
+	after, said := retryAfter(resp.Header, now)
+	switch code := resp.StatusCode; {
+	case code == http.StatusNotFound, code == http.StatusGone:
+		return &NotFoundError{URL: at}
+	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable && said, code == http.StatusForbidden && said:
+		return &RateLimitError{URL: at, After: after}
+	default:
+		return &StatusError{URL: at, Status: code}
+	}
+}
+
+// retryAfter reads how long a host wants to be left alone: Retry-After in
+// seconds or as a date, or GitHub's own two headers.
+func retryAfter(h http.Header, now time.Time) (after time.Duration, said bool) {
+	if v := h.Get("Retry-After"); v != "" {
+		if s, err := strconv.ParseInt(v, 10, 32); err == nil && s >= 0 {
+			return time.Duration(s) * time.Second, true
+		}
+		if t, err := http.ParseTime(v); err == nil {
+			return max(0, t.Sub(now)), true
+		}
+	}
+	if h.Get("X-RateLimit-Remaining") == "0" {
+		if s, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64); err == nil {
+			return max(0, time.Unix(s, 0).Sub(now)), true
+		}
+		return 0, true
+	}
+	return 0, false
+}
+
+var contentRangeForm = regexp.MustCompile(`^bytes (\d+)-(\d+)/(\d+|\*)$`)
+
+// contentRange reads where a partial reply starts and how long the whole is
+// (-1 where it does not say).
+func contentRange(v string) (start, size int64, err error) {
+	m := contentRangeForm.FindStringSubmatch(v)
+	if m == nil {
+		return 0, 0, errors.New("malformed")
+	}
+	start, err = strconv.ParseInt(m[1], 10, 64)
+	if err != nil || m[3] == "*" {
+		return start, -1, err
+	}
+	size, err = strconv.ParseInt(m[3], 10, 64)
+	return start, size, err
+}

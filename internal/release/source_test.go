@@ -1,0 +1,464 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/waqasm86/llcuda/bundles"
+)
+
+func digestOf(data []byte) string {
+	s := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(s[:])
+}
+
+func parse(t testing.TB, spec string, o Options) Source {
+	t.Helper()
+	s, err := Parse(spec, o)
+	must(t, err)
+	return s
+}
+
+// serve starts a server and stops it with the test.
+func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s
+}
+
+const secret = "github_pat_test_only"
+
+// fakeGitHub answers the four endpoints that a reader needs from a folder of
+// releases. Assets are redirected to another server, which fails the test if
+// the token reaches it.
+func fakeGitHub(t testing.TB, dir string) *httptest.Server {
+	t.Helper()
+	store := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			t.Errorf("the token went to another host: %s", r.URL)
+		}
+		http.ServeFile(w, r, filepath.Join(dir, r.URL.Path))
+	})
+	type asset struct {
+		ID     int    `json:"id"`
+		Name   string `json:"name"`
+		Size   int64  `json:"size"`
+		State  string `json:"state"`
+		Digest string `json:"digest"`
+	}
+	// Asset ids are indices into all files; a release's id is 100 times its number.
+	var all []string
+	assets := map[string][]asset{}
+	tags := []string{"v1", "v2"}
+	for _, tag := range tags {
+		files, err := os.ReadDir(filepath.Join(dir, tag))
+		must(t, err)
+		for _, f := range files {
+			data, err := os.ReadFile(filepath.Join(dir, tag, f.Name()))
+			must(t, err)
+			all = append(all, tag+"/"+f.Name())
+			assets[tag] = append(assets[tag], asset{len(all), f.Name(), int64(len(data)), "uploaded", digestOf(data)})
+		}
+		assets[tag] = append(assets[tag], asset{9999, "half.tar.zst", 1, "starter", ""})
+	}
+	release := func(tag string, n int) map[string]any {
+		// The release itself lists only some: the rest is in the paged list.
+		return map[string]any{"id": n * 100, "tag_name": tag, "assets": assets[tag][:2]}
+	}
+	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+secret {
+			http.Error(w, `{"message":"Bad credentials"}`, http.StatusUnauthorized)
+			return
+		}
+		path, ok := strings.CutPrefix(r.URL.Path, "/api/repos/owner/repo/releases/")
+		if !ok {
+			http.Error(w, `{"message":"Not Found"}`, http.StatusNotFound)
+			return
+		}
+		var id, page int
+		switch {
+		case path == "latest":
+			json.NewEncoder(w).Encode(release("v2", 2))
+		case path == "tags/v1" || path == "tags/v2":
+			n := int(path[6] - '0')
+			json.NewEncoder(w).Encode(release(path[5:], n))
+		case scan(path, "assets/%d", &id) && id <= len(all):
+			if r.Header.Get("Accept") != "application/octet-stream" {
+				t.Errorf("asset asked for as %q", r.Header.Get("Accept"))
+			}
+			http.Redirect(w, r, store.URL+"/"+all[id-1], http.StatusFound)
+		case scan(path, "%d/assets", &id) && scan(r.URL.Query().Get("page"), "%d", &page):
+			list := assets[tags[id/100-1]]
+			from, to := (page-1)*3, min(page*3, len(list))
+			if to < len(list) {
+				w.Header().Set("Link", fmt.Sprintf(`<http://%s%s?page=%d>; rel="next"`, r.Host, r.URL.Path, page+1))
+			}
+			json.NewEncoder(w).Encode(list[from:to])
+		default:
+			http.Error(w, `{"message":"Not Found"}`, http.StatusNotFound)
+		}
+	})
+}
+
+func scan(s, format string, to *int) bool {
+	_, err := fmt.Sscanf(s, format, to)
+	return err == nil && fmt.Sprintf(format, *to) == s
+}
+
+// conformance is what every source promises, over a folder with v1 and v2.
+func conformance(t *testing.T, dir string, key bundles.PrivateKey, open func(tag string) Source) {
+	t.Run("the newest release verifies", func(t *testing.T) {
+		if m := verified(t, open(""), "", key); m.Release != "v2" || m.Sequence != 2 {
+			t.Errorf("newest is %s with sequence %d", m.Release, m.Sequence)
+		}
+	})
+	t.Run("a named release verifies", func(t *testing.T) {
+		if m := verified(t, open(""), "v1", key); m.Release != "v1" {
+			t.Errorf("got %s", m.Release)
+		}
+		if m := verified(t, open("v1"), "", key); m.Release != "v1" {
+			t.Errorf("got %s", m.Release)
+		}
+	})
+	t.Run("bytes are the folder's from any offset", func(t *testing.T) {
+		name := "llama-cuda12.4-sm75.tar.zst"
+		want, err := os.ReadFile(filepath.Join(dir, "v1", name))
+		must(t, err)
+		s := open("")
+		for _, at := range []int{0, 1, len(want) / 2, len(want) - 1, len(want)} {
+			r, size, err := s.Open(t.Context(), "v1", name, int64(at))
+			if e := (*NoResumeError)(nil); errors.As(err, &e) && e.NoResume() && at > 0 {
+				if r, size, err = s.Open(t.Context(), "v1", name, 0); err == nil {
+					_, err = io.CopyN(io.Discard, r, int64(at))
+				}
+			}
+			must(t, err)
+			got, err := io.ReadAll(r)
+			must(t, errors.Join(err, r.Close()))
+			if size != int64(len(want)) || !bytes.Equal(got, want[at:]) {
+				t.Errorf("from %d: %d bytes of %d, want %d of %d", at, len(got), size, len(want)-at, len(want))
+			}
+		}
+		_, _, err = s.Open(t.Context(), "v1", name, int64(len(want)+1))
+		if e := (*RangeError)(nil); !errors.As(err, &e) || e.Size != int64(len(want)) {
+			t.Errorf("beyond the end: %v", err)
+		}
+	})
+	t.Run("what is not there is not found", func(t *testing.T) {
+		s := open("")
+		_, _, err := s.Open(t.Context(), "v1", "gone.tar.zst", 0)
+		_, _, _, err2 := s.Manifest(t.Context(), "v9")
+		_, _, err3 := s.Open(t.Context(), "v9", "gone.tar.zst", 0)
+		for _, err := range []error{err, err2, err3} {
+			if e := (*NotFoundError)(nil); !errors.As(err, &e) || e.ExitCode() != 4 || !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("error %v, want a *NotFoundError", err)
+			}
+		}
+	})
+	t.Run("names that lead elsewhere are refused", func(t *testing.T) {
+		s := open("")
+		for _, c := range []struct{ tag, name string }{{"..", "passwd"}, {"v1", "../latest"}, {"v1", "a/b"}, {"", "x"}, {"v1", ""}, {"v1/..", "x"}, {"v1", "%2e%2e"}} {
+			_, _, err := s.Open(t.Context(), c.tag, c.name, 0)
+			if e := (*NotFoundError)(nil); err == nil || errors.As(err, &e) {
+				t.Errorf("Open(%q, %q) = %v, want a refusal", c.tag, c.name, err)
+			}
+		}
+		if _, _, err := s.Open(t.Context(), "v1", bundles.SumsName, -1); err == nil {
+			t.Error("a negative offset passes")
+		}
+	})
+	t.Run("an ended context ends it", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, _, _, err := open("").Manifest(ctx, ""); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("its name has no secret", func(t *testing.T) {
+		if s := open("v1").String(); strings.Contains(s, secret) || !strings.HasSuffix(s, "@v1") {
+			t.Errorf("named %q", s)
+		}
+	})
+}
+
+func withTag(spec, tag string) string {
+	if tag == "" {
+		return spec
+	}
+	return spec + "@" + tag
+}
+
+func TestFolderConforms(t *testing.T) {
+	key := newKey(t)
+	dir := published(t, key)
+	conformance(t, dir, key, func(tag string) Source { return parse(t, withTag(dir, tag), Options{}) })
+}
+
+func TestMirrorConforms(t *testing.T) {
+	key := newKey(t)
+	dir := published(t, key)
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			t.Error("a token for GitHub went to a mirror")
+		}
+		http.StripPrefix("/some/path", http.FileServer(http.Dir(dir))).ServeHTTP(w, r)
+	})
+	conformance(t, dir, key, func(tag string) Source {
+		return parse(t, withTag(srv.URL+"/some/path", tag), Options{Token: secret})
+	})
+}
+
+func TestMirrorWithoutRangesConforms(t *testing.T) {
+	key := newKey(t)
+	dir := published(t, key)
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Range")
+		http.FileServer(http.Dir(dir)).ServeHTTP(w, r)
+	})
+	conformance(t, dir, key, func(tag string) Source { return parse(t, withTag(srv.URL+"/", tag), Options{}) })
+}
+
+func TestGitHubConforms(t *testing.T) {
+	key := newKey(t)
+	dir := published(t, key)
+	srv := fakeGitHub(t, dir)
+	o := Options{Token: secret, GitHubBaseURL: srv.URL + "/api", UserAgent: "llcuda-test"}
+	conformance(t, dir, key, func(tag string) Source { return parse(t, withTag("github:owner/repo", tag), o) })
+
+	g := parse(t, "github:owner/repo", o).(*GitHub)
+	assets, err := g.Assets(t.Context(), "v2")
+	must(t, err)
+	if len(assets) != 7 || assets[0].Digest == nil || !strings.HasPrefix(*assets[0].Digest, "sha256:") {
+		t.Errorf("assets %+v", assets)
+	}
+	_, _, err = g.Open(t.Context(), "v2", "half.tar.zst", 0)
+	if e := (*NotFoundError)(nil); !errors.As(err, &e) || !strings.Contains(e.Detail, "starter") {
+		t.Errorf("a broken upload: %v", err)
+	}
+	if g.Repository() != repository {
+		t.Errorf("repository %q", g.Repository())
+	}
+}
+
+func TestOneReleasesOwnFolderIsASourceToo(t *testing.T) {
+	key := newKey(t)
+	dir := published(t, key)
+	srv := serve(t, http.FileServer(http.Dir(dir)).ServeHTTP)
+	for _, spec := range []string{filepath.Join(dir, "v1"), srv.URL + "/v1"} {
+		s := parse(t, spec, Options{})
+		verified(t, s, "", key)
+		verified(t, s, "v1", key)
+		if _, _, _, err := s.Manifest(t.Context(), "v2"); err == nil {
+			t.Errorf("%s holds v2", spec)
+		}
+	}
+}
+
+func TestLatestThatPointsToAnOldReleaseIsADowngrade(t *testing.T) {
+	key := newKey(t)
+	dir := published(t, key)
+	must(t, os.WriteFile(filepath.Join(dir, bundles.LatestName), []byte("v1\n"), 0o644))
+	raw, sig, name, err := parse(t, dir, Options{}).Manifest(t.Context(), "")
+	must(t, err)
+	_, err = bundles.Open(raw, sig, []bundles.PublicKey{key.Public()}, bundles.Want{Release: name, MinSequence: 2})
+	if e := (*bundles.DowngradeError)(nil); !errors.As(err, &e) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestReleaseInAnothersFolderIsRefused(t *testing.T) {
+	key := newKey(t)
+	dir := published(t, key)
+	must(t, os.RemoveAll(filepath.Join(dir, "v2")))
+	must(t, os.Rename(filepath.Join(dir, "v1"), filepath.Join(dir, "v2")))
+	raw, sig, name, err := parse(t, dir, Options{}).Manifest(t.Context(), "")
+	must(t, err)
+	_, err = bundles.Open(raw, sig, []bundles.PublicKey{key.Public()}, bundles.Want{Release: name})
+	if e := (*bundles.ClaimError)(nil); !errors.As(err, &e) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestLatestThatClimbsIsRefused(t *testing.T) {
+	dir := published(t, newKey(t))
+	for _, text := range []string{"../../etc", ".staging-v1-1", "", strings.Repeat("v", 300)} {
+		must(t, os.WriteFile(filepath.Join(dir, bundles.LatestName), []byte(text), 0o644))
+		if _, _, _, err := parse(t, dir, Options{}).Manifest(t.Context(), ""); err == nil {
+			t.Errorf("latest %q passes", text)
+		}
+	}
+}
+
+func TestRepliesOfHostsBecomeTypedErrors(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for _, c := range []struct {
+		name   string
+		reply  func(w http.ResponseWriter)
+		status int // of a *StatusError
+		after  time.Duration
+		limit  bool
+	}{
+		{name: "500", reply: func(w http.ResponseWriter) { w.WriteHeader(500) }, status: 500},
+		{name: "403", reply: func(w http.ResponseWriter) { w.WriteHeader(403) }, status: 403},
+		{name: "503", reply: func(w http.ResponseWriter) { w.WriteHeader(503) }, status: 503},
+		{name: "429", reply: func(w http.ResponseWriter) { w.WriteHeader(429) }, limit: true},
+		{name: "429 with seconds", reply: func(w http.ResponseWriter) { w.Header().Set("Retry-After", "7"); w.WriteHeader(429) }, limit: true, after: 7 * time.Second},
+		{name: "503 with a date", reply: func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", now.Add(time.Minute).UTC().Format(http.TimeFormat))
+			w.WriteHeader(503)
+		}, limit: true, after: time.Minute},
+		{name: "403 of a spent limit", reply: func(w http.ResponseWriter) {
+			w.Header().Set("X-RateLimit-Remaining", "0")
+			w.Header().Set("X-RateLimit-Reset", fmt.Sprint(now.Add(time.Hour).Unix()))
+			w.WriteHeader(403)
+		}, limit: true, after: time.Hour},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { c.reply(w) })
+			for _, s := range []Source{
+				parse(t, srv.URL+"/rel", Options{Now: func() time.Time { return now }}),
+				parse(t, "github:o/r", Options{GitHubBaseURL: srv.URL, Now: func() time.Time { return now }}),
+			} {
+				_, _, _, err := s.Manifest(t.Context(), "")
+				var limit *RateLimitError
+				var status *StatusError
+				switch {
+				case c.limit && (!errors.As(err, &limit) || limit.After != c.after):
+					t.Errorf("%s: %v, want a limit of %s", s, err, c.after)
+				case !c.limit && (!errors.As(err, &status) || status.Status != c.status):
+					t.Errorf("%s: %v, want status %d", s, err, c.status)
+				}
+			}
+		})
+	}
+}
+
+func TestFileThatChangedBetweenTwoHalvesIsNoticed(t *testing.T) {
+	var version atomic.Int32
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		v := version.Load()
+		w.Header().Set("ETag", fmt.Sprintf(`"%d"`, v))
+		http.ServeContent(w, r, "part", time.Time{}, strings.NewReader(strings.Repeat(fmt.Sprint(v), 100)))
+	})
+	s := parse(t, srv.URL, Options{})
+	read := func(offset int64) (string, error) {
+		r, _, err := s.Open(t.Context(), "v1", "part", offset)
+		if err != nil {
+			return "", err
+		}
+		defer r.Close()
+		data, err := io.ReadAll(r)
+		return string(data), err
+	}
+	if got, err := read(0); err != nil || got != strings.Repeat("0", 100) {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if got, err := read(90); err != nil || got != strings.Repeat("0", 10) {
+		t.Fatalf("%q, %v", got, err)
+	}
+	version.Store(1)
+	_, err := read(50)
+	if e := (*ChangedError)(nil); !errors.As(err, &e) {
+		t.Fatalf("error %v, want a *ChangedError", err)
+	}
+	if got, err := read(0); err != nil || got != strings.Repeat("1", 100) {
+		t.Fatalf("from the start again: %q, %v", got, err)
+	}
+}
+
+func TestPartialReplyFromAnotherPlaceIsRefused(t *testing.T) {
+	for _, cr := range []string{"bytes 0-99/100", "bytes 51-99/100", "", "items 50-99/100"} {
+		srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Range", cr)
+			w.WriteHeader(http.StatusPartialContent)
+		})
+		if _, _, err := parse(t, srv.URL, Options{}).Open(t.Context(), "v1", "part", 50); err == nil {
+			t.Errorf("Content-Range %q passes for one from 50 on", cr)
+		}
+	}
+}
+
+func TestManifestOfUnboundedSizeIsCut(t *testing.T) {
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, bundles.LatestName) {
+			io.WriteString(w, "v1\n")
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, bundles.SignatureName) {
+			w.Write(make([]byte, bundles.MaxSignatureSize+1))
+			return
+		}
+		io.WriteString(w, "{}")
+	})
+	if _, _, _, err := parse(t, srv.URL, Options{}).Manifest(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "more than the") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestRedirectsKeepSecretsAtHome(t *testing.T) {
+	reached := make(chan string, 10)
+	last := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		reached <- r.Header.Get("Authorization") + r.Header.Get("Cookie")
+		if r.URL.Path == "/back" {
+			return
+		}
+	})
+	var home *httptest.Server
+	middle := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		reached <- r.Header.Get("Authorization") + r.Header.Get("Cookie")
+		http.Redirect(w, r, home.URL+"/again", http.StatusFound)
+	})
+	home = serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/same":
+			http.Redirect(w, r, "/start", http.StatusFound)
+		case "/again":
+			reached <- r.Header.Get("Authorization") + r.Header.Get("Cookie")
+			http.Redirect(w, r, last.URL, http.StatusFound)
+		default:
+			if r.Header.Get("Authorization") == "" {
+				t.Error("a redirect to the same host lost the token")
+			}
+			http.Redirect(w, r, middle.URL, http.StatusFound)
+		}
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, home.URL+"/same", nil)
+	must(t, err)
+	req.Header.Set("Authorization", "Bearer "+secret)
+	req.Header.Set("Cookie", "a=b")
+	resp, err := guarded(nil).Do(req)
+	must(t, err)
+	resp.Body.Close()
+	for range 3 {
+		if got := <-reached; got != "" {
+			t.Errorf("after leaving its host a request carries %q", got)
+		}
+	}
+}
+
+func TestHTTPSIsNotLeftForHTTP(t *testing.T) {
+	plain := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("https was left for http") })
+	safe := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusFound))
+	t.Cleanup(safe.Close)
+	_, _, _, err := parse(t, safe.URL, Options{HTTPClient: safe.Client()}).Manifest(t.Context(), "")
+	if e := (*url.Error)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), "https to http") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,573 @@
+package serve
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/waqasm86/llcuda/bundles/facts"
+)
+
+// heard is a writer that goroutines may share.
+type heard struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.b.Write(p)
+}
+
+func (h *heard) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.b.String()
+}
+
+func options(t *testing.T, mode string, args ...string) Options {
+	t.Helper()
+	return Options{Dir: bundle(t), Model: "/m.gguf", Args: args, WorkDir: t.TempDir(), Env: []string{fakeMode + "=" + mode}}
+}
+
+// start starts a fake that comes up, and sees to its end.
+func start(t *testing.T, o Options) *Server {
+	t.Helper()
+	s, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // kill at once
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		gone(t, s.PID())
+	})
+	return s
+}
+
+func TestAServerStartsAnswersAndStops(t *testing.T) {
+	t.Parallel()
+	var out, log heard
+	o := options(t, "ok")
+	o.Stderr, o.Log = &out, slog.New(slog.NewTextHandler(&log, nil))
+	s := start(t, o)
+	r, err := Complete(t.Context(), s.URL(), "hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Text != "16 for hello" || r.Tokens != 8 || r.PromptTokens != 27 || r.Finish != "length" || r.PerSecond < 8403 || r.Elapsed <= 0 {
+		t.Errorf("got %+v", r)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Wait(); err != nil {
+		t.Errorf("a server that was stopped has the error %v", err)
+	}
+	if !strings.Contains(out.String(), "listening on") || !strings.Contains(out.String(), "signal terminated") {
+		t.Errorf("passed on: %q", out.String())
+	}
+	if !strings.Contains(log.String(), "llama-server ready") {
+		t.Errorf("log: %s", log.String())
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Errorf("a second Stop: %v", err)
+	}
+	s.Signal(syscall.SIGTERM) // to nobody
+}
+
+func TestCompleteTellsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	s := start(t, options(t, "ok"))
+	for prompt, want := range map[string]string{
+		"fail": "500 Internal Server Error: Compute error.", "empty": "without a token", "nonsense": "reading llama-server's answer",
+	} {
+		if _, err := Complete(t.Context(), s.URL(), prompt); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", prompt, err)
+		}
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Complete(t.Context(), s.URL(), "x"); err == nil {
+		t.Error("a server that is gone answered")
+	}
+}
+
+func TestReadinessFollowsTheUsersArguments(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free a moment later
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	l.Close()
+	sock := filepath.Join(t.TempDir(), "s.sock")
+	for _, c := range []struct {
+		name, mode string
+		args       []string
+		url        string
+	}{
+		{"a port", "ok", []string{"--port", port}, "http://127.0.0.1:" + port},
+		{"all addresses, reached on loopback", "ok", []string{"--host", "0.0.0.0", "--api-key", "k"}, "http://127.0.0.1:"},
+		{"a prefix", "ok", []string{"--api-prefix", "/x"}, "/x"},
+		{"a socket", "ok", []string{"--host", sock}, "unix://" + sock},
+		{"a server that was told to be quiet", "quiet", []string{"-lv", "0"}, "http://127.0.0.1:"},
+		{"a server that forgot its line", "quiet", nil, "http://127.0.0.1:"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, options(t, c.mode, c.args...))
+			if !strings.Contains(s.URL(), c.url) {
+				t.Errorf("URL is %s, want %s", s.URL(), c.url)
+			}
+		})
+	}
+}
+
+// On a taken port somebody else answers /health: that must not pass for ready.
+func TestAnotherServerOnThePortIsNotTakenForOurs(t *testing.T) {
+	t.Parallel()
+	first := start(t, options(t, "ok"))
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(first.URL(), "http://"))
+	_, err := Start(t.Context(), options(t, "ok", "--port", port))
+	var died *DiedError
+	if !errors.As(err, &died) || died.Cause.Code != CodePortTaken {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDeathsAreExplained(t *testing.T) {
+	t.Parallel()
+	log := func(name string) string {
+		path, err := filepath.Abs(filepath.Join("testdata", "real", name+".log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, c := range []struct {
+		name, mode, log string
+		code, says      string
+	}{
+		{"a truncated model", "die", log("model-cut-in-weights"), CodeModelDamaged, "before it was ready (exit status 1): the model file is damaged"},
+		{"an unknown argument", "die", log("unknown-argument"), CodeArgument, "knows no argument --frobnicate"},
+		{"an illegal instruction", "sigill", "", facts.CPUISA, "this CPU lacks an instruction"},
+		{"a kill from outside", "sigkill", "", CodeOutOfMemory, "signal 9"},
+		{"a death without words", "die", "", "", "it said nothing"},
+		{"a death with unknown words", "die", log("cpu-verbose"), "", "its last words were"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			o := options(t, c.mode)
+			if c.log != "" {
+				o.Env = append(o.Env, fakeLog+"="+c.log)
+			}
+			_, err := Start(t.Context(), o)
+			var died *DiedError
+			if !errors.As(err, &died) {
+				t.Fatalf("got %v", err)
+			}
+			if died.Cause.Code != c.code || !strings.Contains(err.Error(), c.says) || died.Ready || died.Hint() == "" || died.ExitCode() != 7 {
+				t.Errorf("says %q, hints %q: %+v", err, died.Hint(), died.Cause)
+			}
+			if c.log != "" && len(died.Tail) == 0 {
+				t.Error("the last lines are not there")
+			}
+		})
+	}
+}
+
+func TestADeathWhileServingIsExplained(t *testing.T) {
+	t.Parallel()
+	s := start(t, options(t, "ok"))
+	if _, err := Complete(t.Context(), s.URL()+"/die?", "x"); err == nil {
+		t.Error("a dead server answered")
+	}
+	var died *DiedError
+	if err := s.Wait(); !errors.As(err, &died) || !died.Ready || died.Signal != syscall.SIGKILL || died.Cause.CUDAError != 209 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnAnswerIsNoDeath(t *testing.T) {
+	t.Parallel()
+	var out heard
+	o := options(t, "help", "--help")
+	o.Stdout = &out
+	_, err := Start(t.Context(), o)
+	var answer *AnswerError
+	if !errors.As(err, &answer) || answer.ExitCode() != 0 || !strings.Contains(out.String(), "usage") {
+		t.Errorf("got %v, printed %q", err, out.String())
+	}
+}
+
+func TestAServerThatDoesNothingIsStopped(t *testing.T) {
+	t.Parallel()
+	o := options(t, "hang")
+	o.ReadyStall = 300 * time.Millisecond
+	_, err := Start(t.Context(), o)
+	var stall *StallError
+	if !errors.As(err, &stall) || stall.For < o.ReadyStall || !strings.Contains(err.Error(), "loading model") || stall.ExitCode() != 7 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnInterruptedStartLeavesNothing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	o := options(t, "hang")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	o.Stderr = w
+	go func() { // interrupts once the server has spoken
+		_, _ = bufio.NewReader(r).ReadString('\n')
+		cancel(context.Canceled)
+	}()
+	if _, err := Start(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAGPUThatIsWantedMustBeUsed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, mode string
+		args       []string
+		fails      bool
+		warns      string
+	}{
+		{"layers on a GPU", "gpu", nil, false, ""},
+		{"only a CPU", "ok", nil, true, ""},
+		{"only a CPU, on purpose", "ok", []string{"-ngl", "0"}, false, "-ngl 0 was given"},
+		{"a server told to be quiet", "quiet", []string{"--log-disable"}, false, "--log-disable hides"},
+		{"a server that says nothing by itself", "quiet", nil, true, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			o := options(t, c.mode, c.args...)
+			o.WantGPU = true
+			if c.fails {
+				_, err := Start(t.Context(), o)
+				var cpu *CPUError
+				if !errors.As(err, &cpu) || cpu.ExitCode() != 5 || cpu.Hint() == "" {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			s := start(t, o)
+			if got := strings.Join(s.Warnings(), "\n"); !strings.Contains(got, c.warns) || c.warns == "" && got != "" {
+				t.Errorf("warns %q", got)
+			}
+		})
+	}
+}
+
+func TestACPUErrorSaysWhyTheBackendFailed(t *testing.T) {
+	t.Parallel()
+	path, err := filepath.Abs("testdata/real/backend-lacks-libcuda.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Only what came before the server was up; the file's own address is not ours.
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, bytes.Join(bytes.SplitAfter(b, []byte("\n"))[:2], nil), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, "ok")
+	o.WantGPU, o.Env = true, append(o.Env, fakeLog+"="+log)
+	_, err = Start(t.Context(), o)
+	var cpu *CPUError
+	if !errors.As(err, &cpu) || cpu.Cause.Code != facts.NoDriver || !strings.Contains(err.Error(), "libcuda.so.1 is missing") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheKillLadder(t *testing.T) {
+	t.Parallel()
+	t.Run("a stubborn server is killed after its grace", func(t *testing.T) {
+		var log heard
+		o := options(t, "stubborn")
+		o.Grace, o.Log = 100*time.Millisecond, slog.New(slog.NewTextHandler(&log, nil))
+		s := start(t, o)
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := s.Wait(); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(log.String(), "still there 100ms after") {
+			t.Errorf("log: %s", log.String())
+		}
+	})
+	t.Run("a second signal kills at once", func(t *testing.T) {
+		var log heard
+		o := options(t, "stubborn")
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		s := start(t, o)
+		s.Signal(syscall.SIGTERM)
+		s.Signal(syscall.SIGINT)
+		if err := s.Wait(); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(log.String(), "asked twice") {
+			t.Errorf("log: %s", log.String())
+		}
+	})
+	t.Run("an impatient Stop kills at once", func(t *testing.T) {
+		s := start(t, options(t, "stubborn"))
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("other signals are passed on", func(t *testing.T) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		o := options(t, "ok")
+		o.Stderr = w
+		s := start(t, o)
+		defer w.Close()
+		s.Signal(syscall.SIGHUP)
+		for lines := bufio.NewScanner(r); ; {
+			if !lines.Scan() {
+				t.Fatal("the signal did not arrive")
+			}
+			if strings.Contains(lines.Text(), "signal hangup") {
+				break
+			}
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTheWholeGroupEnds(t *testing.T) {
+	t.Parallel()
+	s := start(t, options(t, "orphan"))
+	var child int
+	for _, l := range s.Tail() {
+		if _, pid, ok := strings.Cut(l, " I child "); ok {
+			child, _ = strconv.Atoi(pid)
+		}
+	}
+	if child == 0 {
+		t.Fatalf("no child in %q", s.Tail())
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, child)
+}
+
+func TestTheServerDiesWithItsParent(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.Command(self)
+	parent.Env = []string{starterDir + "=" + bundle(t), fakeMode + "=ok"}
+	parent.Dir = t.TempDir()
+	parent.Stderr = os.Stderr
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	pid, aerr := strconv.Atoi(strings.TrimSpace(line))
+	if kerr := parent.Process.Kill(); err != nil || aerr != nil || kerr != nil {
+		t.Fatal(line, err, aerr, kerr)
+	}
+	if err := parent.Wait(); err == nil {
+		t.Error("the parent was not killed")
+	}
+	gone(t, pid)
+}
+
+// The kernel sends the parent-death signal when the thread that made the child
+// ends: a server must outlive the thread of whoever called Start.
+func TestTheServerOutlivesTheThreadThatStartedIt(t *testing.T) {
+	t.Parallel()
+	o := options(t, "ok")
+	result := make(chan *Server, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocks: the thread ends with the goroutine
+		s, err := Start(t.Context(), o)
+		if err != nil {
+			t.Error(err)
+		}
+		result <- s
+	}()
+	s := <-result
+	if s == nil {
+		t.FailNow()
+	}
+	for range 20 {
+		runtime.GC()
+		if _, err := Complete(t.Context(), s.URL(), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheChildGetsTheCleanEnvironment(t *testing.T) {
+	t.Parallel()
+	o := options(t, "env")
+	o.DriverDir = "/usr/lib64-nvidia"
+	o.Env = append(o.Env, "LLAMA_ARG_PORT=1", "LD_AUDIT=", "KEPT=yes")
+	s := start(t, o)
+	tail := s.Tail()
+	for want, there := range map[string]bool{
+		"env KEPT=yes": true, "env LD_LIBRARY_PATH=" + o.Dir + ":/usr/lib64-nvidia": true, "env LLAMA_ARG_PORT": false, "env LD_AUDIT": false,
+	} {
+		if got := slices.ContainsFunc(tail, func(l string) bool { return strings.Contains(l, want) }); got != there {
+			t.Errorf("%q there: %v", want, got)
+		}
+	}
+}
+
+func TestStartRefusesBadPlaces(t *testing.T) {
+	t.Parallel()
+	foreign := t.TempDir()
+	if err := os.WriteFile(filepath.Join(foreign, "libggml-cpu-haswell.so"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Options)
+		says   string
+	}{
+		{"a folder without a server", func(o *Options) { o.Dir = t.TempDir() }, "has no llama-server"},
+		{"backends in the working directory", func(o *Options) { o.WorkDir = foreign }, "libggml-cpu-haswell.so"},
+		{"no model", func(o *Options) { o.Model = "" }, "no model"},
+		{"GPUs wanted and hidden", func(o *Options) { o.WantGPU, o.HideGPUs = true, true }, "wanted and hidden"},
+		{"a program that does not start", func(o *Options) { o.Dir = notAProgram(t) }, "starting llama-server"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			o := options(t, "ok")
+			c.change(&o)
+			if _, err := Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	t.Run("the bundle itself may be the working directory", func(t *testing.T) {
+		o := options(t, "ok")
+		o.WorkDir = o.Dir
+		if err := os.WriteFile(filepath.Join(o.Dir, "libggml-cpu-haswell.so"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		start(t, o)
+	})
+}
+
+func notAProgram(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, program), []byte("text"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// No goroutine and no child is left by anything above: this runs a whole life
+// several times and compares.
+func TestNothingLeaks(t *testing.T) {
+	life := func() {
+		for _, mode := range []string{"ok", "die", "stubborn"} {
+			o := options(t, mode)
+			o.Grace = 20 * time.Millisecond
+			s, err := Start(t.Context(), o)
+			if mode == "die" {
+				if err == nil {
+					t.Fatal("it did not die")
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	life()
+	before := settle(0)
+	for range 3 {
+		life()
+	}
+	if after := settle(before); after > before {
+		buf := make([]byte, 1<<16)
+		t.Errorf("%d goroutines before, %d after:\n%s", before, after, buf[:runtime.Stack(buf, true)])
+	}
+	threads, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("no list of children (%v)", err)
+	}
+	for _, thread := range threads {
+		// A thread may end meanwhile.
+		if children, err := os.ReadFile(thread); err == nil && len(bytes.TrimSpace(children)) > 0 {
+			t.Errorf("children are left: %s", children)
+		}
+	}
+}
+
+// settle waits until there are no more than want goroutines, or their number
+// does not fall any more.
+func settle(want int) int {
+	n := runtime.NumGoroutine()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 50 {
+		if want > 0 && n <= want {
+			break
+		}
+		<-tick.C
+		now := runtime.NumGoroutine()
+		if want == 0 && now >= n {
+			break
+		}
+		n = now
+	}
+	return n
+}

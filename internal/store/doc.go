@@ -1,0 +1,47 @@
+// Package store turns the parts of a release into an installed bundle: one
+// folder that holds llama-server, its backends and its libraries, all of them
+// checked, or nothing.
+//
+// Layout of a store:
+//
+//	store.json                        marks the folder as a store, with the layout's version
+//	lock                              flock(2): whoever writes holds it
+//	parts/sha256-<hex>/               an unpacked part, by the digest of its packed file
+//	parts/sha256-<hex>.json           what the part is and every file in it; without it the folder does not count
+//	bundles/<id>/<release>/<key>/     app part and runtime part together, as hard links into parts/
+//	bundles/<id>/<release>/<key>.json what is installed there; without it the folder does not count
+//	downloads/                        packed parts on their way in
+//	staging/                          whatever is not finished
+//	sources/<hex>.json                per release source: highest sequence, last verified manifest
+//
+// <key> is made from the digests of the parts, so two sources that use one tag
+// for different bytes, or one bundle with two runtimes, do not share a folder
+// and nothing is ever changed below a running server. The files are links and
+// not symlinks so that /proc/self/exe, $ORIGIN and llama.cpp's search for
+// backends all mean the bundle's own folder; where the file system has no hard
+// links they are copies.
+//
+// What it promises:
+//
+//   - A bundle is installed when its record exists, and the record is written
+//     last: download, hash, unpack into staging, compare the contents digest,
+//     rename, record. A kill -9 or a power cut at any moment leaves either no
+//     bundle or a whole one, and debris that the next install or GC removes.
+//   - Ten runners at once install once: one lock, the others wait, say so once,
+//     and then find the work done.
+//   - What is installed is used without writing, so a read-only store works.
+//   - A damaged bundle is noticed at its next use (names, types, sizes and
+//     times; at a difference in time the bytes are hashed) and made again.
+//   - Only names that a store uses are ever removed, and only below its root:
+//     all such work goes through one os.Root, and a folder that has such names
+//     but is no store is refused.
+//
+// Who is trusted: the *bundles.Manifest (its signature was checked by
+// bundles.Open) for digests and sizes; the user's own account for what is in
+// the store between two runs: the quick check finds accidents, not an enemy
+// with the user's rights. Hard links mean that a file changed in place in a
+// bundle is changed in its part too; mending therefore hashes the part first.
+//
+// It does not choose a bundle, does not know where parts come from, and does
+// not run anything.
+package store

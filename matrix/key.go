@@ -1,0 +1,34 @@
+package matrix
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+)
+
+// key hashes what decides a bundle's bytes: the cell, the image, the tree, the
+// environment and every command. What only decides speed (folders, the number
+// of jobs, ccache) is brought to one form first, so that one cell has one key
+// wherever it is built.
+func (m *Matrix) key(c Cell, t *toolkit, images map[string]string, o PlanOptions) string {
+	o.Dirs, o.Jobs, o.Ccache = ContainerDirs, 0, true
+	p := m.plan(c, t, images, o)
+	source := o.Source
+	if source.Commit != "" || source.Tree != "" {
+		// The tree is known: where it came from does not change it.
+		source.URL, source.Ref = "", ""
+	}
+	// encoding/json writes structs in the order of their fields.
+	canonical, err := json.Marshal(struct {
+		Schema  int
+		Tool    string
+		Builder string
+		Source  SourceID
+		Plan    Plan
+	}{1, o.Tool, o.Builder, source, p})
+	if err != nil {
+		panic("matrix: a plan of strings cannot fail to marshal: " + err.Error())
+	}
+	sum := sha256.Sum256(canonical)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
