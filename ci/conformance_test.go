@@ -24,12 +24,16 @@ type suite struct {
 	// dirs are the folders that a plan for outDir works in.
 	dirs  func(source, outDir string) matrix.Dirs
 	image string
+	// hold is for how many seconds a step stays so that its output is surely
+	// seen meanwhile: an engine's log lags.
+	hold int
 }
 
 // bench is a source tree and a place for results.
 type bench struct {
 	suite
 	source, outDir string
+	nonce          string // an engine runs nothing twice: makes the steps new
 	log            bytes.Buffer
 	events         []ci.Event
 }
@@ -37,7 +41,7 @@ type bench struct {
 func (s suite) bench(t *testing.T, name string) *bench {
 	t.Helper()
 	root := t.TempDir()
-	b := &bench{suite: s, source: filepath.Join(root, name, "src"), outDir: filepath.Join(root, name, "dist", "cell")}
+	b := &bench{suite: s, nonce: rand.Text(), source: filepath.Join(root, name, "src"), outDir: filepath.Join(root, name, "dist", "cell")}
 	write(t, filepath.Join(b.source, "hello.txt"), "hello\n")
 	return b
 }
@@ -55,7 +59,7 @@ func (b *bench) plan(steps ...string) matrix.Plan {
 		if len(steps) == 1 {
 			name = "build"
 		}
-		p.Steps = append(p.Steps, matrix.Step{Name: name, Args: []string{"sh", "-euc", text, name, d.Source, d.Build, d.Out}})
+		p.Steps = append(p.Steps, matrix.Step{Name: name, Args: []string{"sh", "-euc", text, name, d.Source, d.Build, d.Out, b.nonce}})
 	}
 	return p
 }
@@ -174,9 +178,7 @@ func conformance(t *testing.T, s suite) {
 	t.Run("progress counts while a step runs", func(t *testing.T) {
 		b := s.bench(t, "progress")
 		mark := rand.Text()
-		// The step waits until the test has seen its first line, and is told so
-		// through nothing but the end of its sleep: seen live, or not at all.
-		p := b.plan(`echo '[1/2] Building ` + mark + `'; sleep 3; echo '[2/2] Linking'; echo x >"$3/x"`)
+		p := b.plan(`echo '[1/2] Building ` + mark + `'; sleep ` + fmt.Sprint(s.hold) + `; echo '[2/2] Linking'; echo x >"$3/x"`)
 		job := b.job()
 		var live bool
 		var beyond bool

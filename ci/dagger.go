@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -100,10 +101,44 @@ func (b *daggerBuilder) Build(ctx context.Context, p matrix.Plan, o Job) (res Re
 
 	c := &containerBuild{plan: p, report: r, client: s.client}
 	res, err = c.run(ctx, o.SourceDir, st)
-	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("step %s: %w", r.current(), ctx.Err())
+	if err != nil {
+		err = b.explain(ctx, r.current(), err)
 	}
 	return res, err
+}
+
+// interruptLag is how much later than the engine's client this process may hear
+// of Ctrl-C: the terminal tells both.
+const interruptLag = 2 * time.Second
+
+// explain tells a build that was cancelled, and an engine that went away, from
+// one that failed. The client's end can be seen before ctx's.
+func (b *daggerBuilder) explain(ctx context.Context, step string, err error) error {
+	var failed *StepError
+	lost := lostSession(err)
+	if lost || errors.As(err, &failed) && failed.ExitCode >= 128 {
+		timer := time.NewTimer(interruptLag)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("step %s: %w", step, ctx.Err())
+	case lost:
+		return &EngineError{Host: b.options.Env[envRunnerHost], Err: fmt.Errorf("it went away during step %s: %w", step, err)}
+	}
+	return err
+}
+
+// lostSession is true of an error of the connection, not of what ran. The
+// engine's client answers 502 where it lost the engine; where the client itself
+// is gone there is no answer.
+func lostSession(err error) bool {
+	var none *url.Error
+	return errors.As(err, &none) || strings.Contains(err.Error(), "returned error 502")
 }
 
 // containerBuild is one build in one session.

@@ -4,6 +4,7 @@ package ci_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -25,7 +26,8 @@ func engine(t *testing.T) suite {
 	}
 	return suite{
 		image: image,
-		dirs:  func(string, string) matrix.Dirs { return matrix.ContainerDirs },
+		hold:  8,
+		dirs:  containerDirs,
 		builder: func(t *testing.T) ci.Builder {
 			b, err := ci.NewDagger(t.Context(), ci.DaggerOptions{Env: map[string]string{
 				"_EXPERIMENTAL_DAGGER_RUNNER_HOST": os.Getenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST"),
@@ -41,20 +43,22 @@ func engine(t *testing.T) suite {
 
 func TestDaggerBuilder(t *testing.T) { conformance(t, engine(t)) }
 
+func TestDaggerBuilderAndSignals(t *testing.T) { signals(t, engine(t)) }
+
 const uuid = "/proc/sys/kernel/random/uuid"
 
 func TestDaggerRunsAgainWhatChangedAndNoMore(t *testing.T) {
 	s := engine(t)
-	b := s.bench(t, "cache")
-	nonce := filepath.Base(filepath.Dir(filepath.Dir(b.source))) + time.Now().String()
+	nonce := rand.Text()
 	// A copy of the tree at another place, with other times, is the same tree.
 	build := func(name, content string) (prepare, step string) {
 		t.Helper()
 		c := s.bench(t, name)
+		c.nonce = nonce
 		write(t, filepath.Join(c.source, "hello.txt"), content)
 		write(t, filepath.Join(c.source, ".git", "index"), name)
 		write(t, filepath.Join(c.source, "old[1]", "CMakeCache.txt"), name)
-		p := c.plan(`test ! -e "$1/.git"; test ! -e "$1/old[1]"; cat `+uuid+` >"$3/step"; cp /prepared "$3/prepare"; touch "$1/scratch" || :`, `test -d /ccache; : `+nonce)
+		p := c.plan(`test ! -e "$1/.git"; test ! -e "$1/old[1]"; cat `+uuid+` >"$3/step"; cp /prepared "$3/prepare"; touch "$1/scratch" || :`, `test -d /ccache`)
 		p.Prepare = []matrix.Step{{Name: "prepare", Args: []string{"sh", "-euc", ": " + nonce + "; cat " + uuid + " >/prepared"}}}
 		res, err := s.builder(t).Build(t.Context(), p, c.job())
 		if err != nil {

@@ -24,8 +24,11 @@ func host(t *testing.T, env map[string]string) ci.Builder {
 	return b
 }
 
+func containerDirs(string, string) matrix.Dirs { return matrix.ContainerDirs }
+
 func hostSuite() suite {
 	return suite{
+		hold:    1,
 		builder: func(t *testing.T) ci.Builder { return host(t, nil) },
 		dirs: func(source, outDir string) matrix.Dirs {
 			return ci.HostDirs(source, outDir, filepath.Join(filepath.Dir(source), "ccache"))
@@ -34,6 +37,8 @@ func hostSuite() suite {
 }
 
 func TestHostBuilder(t *testing.T) { conformance(t, hostSuite()) }
+
+func TestHostBuilderAndSignals(t *testing.T) { signals(t, hostSuite()) }
 
 func TestHostStepsSeeAMinimalEnvironment(t *testing.T) {
 	b := hostSuite().bench(t, "env")

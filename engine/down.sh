@@ -19,7 +19,7 @@ exec 9> "$E/lock"
 flock -w 600 9 || die "another up.sh or down.sh has had $E/lock for ten minutes" "see who: fuser -v $E/lock"
 
 release
-others=$(holders)
+others=$(others)
 if [ -n "$others" ] && [ $force = no ]; then
   say "left running: still held by $(paste -sd, <<< "$others" | sed 's/,/, /g') (down.sh --force stops it all the same)"
   exit 0

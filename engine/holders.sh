@@ -10,11 +10,11 @@ hold() {
 
 release() { rm -f "$RUN/holders/$HOLDER"; }
 
-# holders: the live ones, "ID (CHECKOUT)" a line; stale files are removed.
-holders() {
+# others: the live holders but ourselves, "ID (CHECKOUT)" a line; stale files are removed.
+others() {
   local f dir pid
   for f in "$RUN"/holders/*; do
-    [ -f "$f" ] || continue
+    [ -f "$f" ] && [ "${f##*/}" != "$HOLDER" ] || continue
     { read -r dir; read -r pid; } < "$f" || true
     if [ ! -d "$dir" ] || { [ -n "$pid" ] && [ ! -d "/proc/$pid" ]; }; then rm -f "$f"; continue; fi
     echo "$(basename "$f") ($dir)"

@@ -2,7 +2,8 @@
 # image.sh NAME...: from recipes/NAME.conf to an image in the local registry,
 # whose reference is printed, one line for each NAME. An image that this very
 # recipe made before, told by its label, is left as it is (well under a second).
-# Digests and package lists are kept beside: CACHE/images/NAME.{digest,packages}.
+# Its digest is kept in CACHE/images/NAME.digest; what was installed is written in
+# the image: /usr/local/share/llcuda/packages.txt, /usr/local/cuda/packages.txt.
 # The registry is up.sh's, or LLCUDA_REGISTRY's (HOST:PORT, plain http).
 set -euo pipefail
 . "$(dirname "$0")/paths.sh"
@@ -11,12 +12,15 @@ set -euo pipefail
 reg=${LLCUDA_REGISTRY:-}
 [ -n "$reg" ] || die "no registry to push to" "$HERE/up.sh, or LLCUDA_REGISTRY=HOST:PORT"
 
+# code FILE...: the files without their comments: words about a recipe change no image.
+code() { sed -e '/^ *#/d' -e '/^$/d' "$@"; }
+
 # files NAME: a hash of all that decides the files of NAME's layers; its base's are part of it.
 files() {
   local BASE='' IMAGE SUITE PACKAGES TOOLKIT
   . "$HERE/recipes/$1.conf"
-  if [ -z "$BASE" ]; then cat "$HERE/recipes/$1.conf" "$HERE/rootfs.sh"
-  else cat "$HERE/recipes/$1.conf" "$HERE/rootfs-cuda.sh"; files "$BASE"; fi | hash12
+  if [ -z "$BASE" ]; then code "$HERE/recipes/$1.conf" "$HERE/rootfs.sh"
+  else code "$HERE/recipes/$1.conf" "$HERE/rootfs-cuda.sh"; files "$BASE"; fi | hash12
 }
 
 # root NAME: makes NAME's files if they are not there; prints their folder.
@@ -34,7 +38,7 @@ layers() {
   . "$HERE/recipes/$1.conf"
   [ -z "$BASE" ] || layers "$BASE"
   id=$1-$(files "$1")
-  out=$CACHE/images/layers/$id-$(hash12 < "$HERE/layer.sh")
+  out=$CACHE/images/layers/$id-$(code "$HERE/layer.sh" | hash12)
   if [ ! -f "$out/layer" ]; then
     dir=$(root "$1")
     say "packing $1"
@@ -50,7 +54,7 @@ layers() {
 for name; do
   [ -f "$HERE/recipes/$name.conf" ] || die "there is no recipe $name" "one of: $(cd "$HERE/recipes" && echo *.conf | sed 's/\.conf//g')"
   . "$HERE/recipes/$name.conf"
-  ref=$reg/$IMAGE key=$({ files "$name"; cat "$HERE"/{layer,push}.sh; } | hash12)
+  ref=$reg/$IMAGE key=$({ files "$name"; code "$HERE"/{layer,push}.sh; } | hash12)
   have() { [ "$(skopeo inspect --tls-verify=false --format '{{index .Labels "org.llcuda.recipe"}}' "docker://$ref" 2> /dev/null)" = "$key" ]; }
   if ! have; then
     need_root

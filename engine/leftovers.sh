@@ -9,7 +9,8 @@
 remember() {
   local root before=$RUN/before
   [ ! -d "$before" ] || return 0
-  root=$(other_roots | head -1)
+  root=$(other_roots)
+  root=${root%%$'\n'*}
   if [ -n "$root" ] && [ -d "$root/../run/before" ]; then cp -r "$root/../run/before" "$before"; return 0; fi
   mkdir -p "$before"
   cat /proc/sys/net/ipv4/ip_forward > "$before/ip_forward"

@@ -27,10 +27,12 @@ blob() {
   printf '"digest":"sha256:%s","size":%d' "$d" "$(stat -c %s "$1")"
   mv "$1" "$blobs/$d"
 }
-path=/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-[ $# -gt 1 ] || path=${path#*:}
+# With a toolkit, the two variables that NVIDIA's devel images set for building.
+path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+env='"PATH='$path'"'
+[ $# -lt 2 ] || env='"PATH=/usr/local/cuda/bin:'$path'","LIBRARY_PATH=/usr/local/cuda/lib64/stubs"'
 cat > "$w/config" << JSON
-{"created":"1970-01-01T00:00:00Z","architecture":"amd64","os":"linux","config":{"Env":["PATH=$path","LC_ALL=C.UTF-8"],"Cmd":["/bin/sh"],"Labels":{"org.llcuda.recipe":"$key","org.llcuda.stand-in":"true"}},"rootfs":{"type":"layers","diff_ids":[$diffs]},"history":[$history]}
+{"created":"1970-01-01T00:00:00Z","architecture":"amd64","os":"linux","config":{"Env":[$env,"LC_ALL=C.UTF-8"],"Cmd":["/bin/sh"],"Labels":{"org.llcuda.recipe":"$key","org.llcuda.stand-in":"true"}},"rootfs":{"type":"layers","diff_ids":[$diffs]},"history":[$history]}
 JSON
 cat > "$w/manifest" << JSON
 {"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json",$(blob "$w/config")},"layers":[$layers]}

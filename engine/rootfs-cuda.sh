@@ -29,7 +29,7 @@ own() {
 list=$(awk 'NF { print $1 }' <<< "$PACKAGES")
 mkdir -p "$(dirname "$out")"
 say "downloading $(wc -w <<< "$list") packages of $SUITE, 1.1 to 1.3 GB where not cached in $debs (log: $out.log)"
-# shellcheck disable=SC2086 # a list
+# shellcheck disable=SC2086,SC2015 # a list; and either failure is the same news
 own apt-get update && (cd "$debs" && own apt-get download $list) ||
   die "apt could not download CUDA $TOOLKIT from $SUITE: $(grep '^E:' "$out.log" | tail -1)" "see $out.log; is the Debian mirror reachable?"
 

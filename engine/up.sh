@@ -35,9 +35,10 @@ if engine_pid > /dev/null && [ -S "$SOCK" ] && registry_pid > /dev/null && [ -f 
     say "already up, pid $(engine_pid); source $ENV"
     exit 0
   fi
-  release
-  others=$(holders)
+  others=$(others)
   [ -z "$others" ] || die "the running engine was started from other pins or scripts, and is held by $others" "$HERE/down.sh --force, or another LLCUDA_CACHE"
+  [ -z "$(ss -Hx state established src "$SOCK")" ] ||
+    die "the running engine was started from other pins or scripts, and a client is connected" "wait for it, or $HERE/down.sh --force"
   say "the running engine was started from other pins or scripts: starting anew"
 fi
 "$HERE/check.sh" 9>&- || exit 1

@@ -49,7 +49,9 @@ type toolkit struct {
 	cmake     []text
 	env       map[string]text
 	standIn   map[string]text
-	optional  bool
+	// standInGlibc is what files made in a stand-in may ask for at most.
+	standInGlibc text
+	optional     bool
 }
 
 type cell struct {
@@ -176,7 +178,8 @@ func readToolkit(w *walker, what string, version text, n *yaml.Node) *toolkit {
 		"env":      func(_ text, n *yaml.Node) { t.env = readEnv(w, n, what+": env") },
 		"stand_in": func(_ text, n *yaml.Node) {
 			w.mapping(n, what+": stand_in", fields{
-				"env": func(_ text, n *yaml.Node) { t.standIn = readEnv(w, n, what+": stand_in.env") },
+				"env":   func(_ text, n *yaml.Node) { t.standIn = readEnv(w, n, what+": stand_in.env") },
+				"glibc": func(_ text, n *yaml.Node) { t.standInGlibc = w.str(n, what+": stand_in.glibc") },
 			}, "env")
 		},
 	}

@@ -17,6 +17,8 @@ var (
 	installScript string
 	//go:embed record.sh
 	recordScript string
+	//go:embed witness.sh
+	witnessScript string
 	//go:embed tools.sh
 	toolsScript string
 )
@@ -111,6 +113,9 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 			p.Image = ref
 			p.StandIn = !strings.HasPrefix(ref, t.image.S+"@")
 		}
+		if p.StandIn && t.standInGlibc.S != "" {
+			p.Cell.Glibc = t.standInGlibc.S
+		}
 		if p.StandIn && t.standIn != nil {
 			add(t.standIn)
 		} else {
@@ -155,6 +160,10 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 			p.CMake, pathMaps(cuda, o.Dirs), launchers(cuda, o))},
 		{Name: "build", Args: append(append(build, "--target"), targets...)},
 		script("install", installScript, append([]string{o.Dirs.Build + "/bin", o.Dirs.Out, o.Dirs.Source}, installed...)...),
+	}
+	if cuda {
+		p.WitnessFile = o.Dirs.Build + "/llcuda-witness.txt"
+		p.Steps = append(p.Steps, script("witness", witnessScript, o.Dirs.Out, p.WitnessFile))
 	}
 	return p
 }

@@ -34,7 +34,7 @@ type Dirs struct {
 
 // Step is one command of a plan.
 type Step struct {
-	// Name is "prepare", "record", "configure", "build" or "install".
+	// Name is "prepare", "record", "configure", "build", "install" or "witness".
 	Name string `json:"name"`
 	// Args is an argv, never a line for a shell to split.
 	Args []string `json:"args"`
@@ -55,13 +55,16 @@ type Plan struct {
 	// Prepare makes the image fit to build in: its own cached layer. The host
 	// builder does not run it.
 	Prepare []Step `json:"prepare"`
-	// Steps are record, configure, build, install, in order.
+	// Steps are record, configure, build, install and, with a toolkit, witness.
 	Steps []Step `json:"steps"`
 	// CMake are the arguments of the configure step, folders left out.
 	CMake []string `json:"cmake"`
 	// ToolsFile is written by the record step: one "key=value" line for each
 	// tool, keys such as "cxx", "nvcc", "libc". What has no line is not known.
 	ToolsFile string `json:"-"`
+	// WitnessFile is written by the witness step of a cell with a toolkit: what
+	// cuobjdump lists of the finished files. "" where there is no such step.
+	WitnessFile string `json:"-"`
 	// Expect are the files that must be in Out, with forward slashes.
 	Expect []string `json:"expect"`
 	// Fixture marks a source that is this project's own test fixture.

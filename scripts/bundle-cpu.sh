@@ -6,11 +6,12 @@
 out=$1
 # shellcheck disable=SC1091 # written by engine/up.sh
 [ ! -f "$CACHE/engine/run/env" ] || . "$CACHE/engine/run/env"
-source_spec=$("$ROOT/scripts/source.sh")
-image=$("$ROOT/engine/base.sh" cpu)
-args=(build cpu --out "$out")
+cd "$ROOT"
+public=$(bin/llcuda-build plan cpu --json | sed -n 's/.*"image": *"\([^"]*\)".*/\1/p')
+source_spec=$(scripts/source.sh)
+image=$(scripts/image.sh cpu "$public")
+args=(build cpu --out "$out" --timings)
 [ -z "$source_spec" ] || args+=(--source "$source_spec")
 [ -z "$image" ] || args+=(--image "cpu=$image")
 say "llcuda-build ${args[*]}"
-cd "$ROOT"
 bin/llcuda-build "${args[@]}"

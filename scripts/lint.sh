@@ -20,7 +20,7 @@ go vet -tags engine ./...
 "$(tool github.com/golangci/golangci-lint/v2/cmd/golangci-lint v2.13.2)" run ./...
 "$(tool github.com/rhysd/actionlint/cmd/actionlint v1.7.12)"
 need shellcheck shellcheck
-git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck -x -P SCRIPTDIR
+git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck -S warning -x -P SCRIPTDIR
 # what must never be committed
 if git grep -nIE '(registry\.npmjs|proxy\.golang|deb\.debian|/root/|/home/[a-z])' -- . ':!scripts/lint.sh' ':!*_test.go' ':!*testdata*' ':!internal/inspect/*.go' ':!docs/proof/*'; then
   die "a private path or the host name of a package registry, see above"

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -91,6 +93,10 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 		}
 	}
 
+	if err := sweepWorkDirs(o.out); err != nil {
+		return err
+	}
+
 	progress := cli.NewProgress(s.Err, false)
 	progress.Set("source", "fetching", 0, 0, cli.Steps)
 	tree, err := source.Resolve(ctx, source.Options{
@@ -117,8 +123,11 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	for i, cell := range cells {
 		group.Go(func() error {
 			built[i], errs[i] = job.run(ctx, cell)
-			if errs[i] != nil {
-				progress.Finish(cell.ID, "failed")
+			switch {
+			case errors.Is(errs[i], context.Canceled):
+				progress.Finish(cell.ID, "interrupted")
+			case errs[i] != nil:
+				progress.Finish(cell.ID, "failed, the whole log is "+job.logName(cell))
 				errs[i] = labelled(cell.ID, errs[i])
 			}
 			return nil // the other cells go on
@@ -175,8 +184,21 @@ func short(id string) string {
 	return id
 }
 
-// labelled names the cell and keeps what the user may act on.
-func labelled(cell string, err error) error { return fmt.Errorf("cell %s: %w", cell, err) }
+// labelled names the cell in each of the joined errors, and keeps what the user
+// may act on.
+func labelled(cell string, err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all := slices.Clone(joined.Unwrap())
+		for i, e := range all {
+			all[i] = labelled(cell, e)
+		}
+		return errors.Join(all...)
+	}
+	if strings.HasPrefix(err.Error(), "cell "+cell+": ") {
+		return err
+	}
+	return fmt.Errorf("cell %s: %w", cell, err)
+}
 
 // cacheDir is where sources are kept: $LLCUDA_CACHE, else
 // $XDG_CACHE_HOME/llcuda, else ~/.cache/llcuda.

@@ -42,11 +42,12 @@ type builtCell struct {
 // pack. Nothing is put in its final place before it passed.
 func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	began := time.Now()
-	work, err := os.MkdirTemp(j.options.out, ".building-"+cell.ID+"-")
+	folder, err := newWorkDir(j.options.out, cell.ID)
 	if err != nil {
 		return builtCell{}, err
 	}
-	defer os.RemoveAll(work)
+	defer folder.close()
+	work := folder.path
 
 	o, app := j.plan, filepath.Join(work, "app")
 	o.Dirs = matrix.ContainerDirs
@@ -58,8 +59,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 		return builtCell{}, err
 	}
 
-	logName := filepath.Join(j.options.out, "logs", cell.ID+".log")
-	log, err := os.Create(logName)
+	log, err := os.Create(j.logName(cell))
 	if err != nil {
 		return builtCell{}, err
 	}
@@ -71,7 +71,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 		},
 	})
 	if err != nil {
-		return builtCell{}, withLog(err, logName)
+		return builtCell{}, lastLines(err)
 	}
 	timings := result.Timings
 
@@ -86,7 +86,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 		return builtCell{}, err
 	}
 	if err := verifyCell(ctx, plan, report); err != nil {
-		return builtCell{}, withLog(err, logName)
+		return builtCell{}, err
 	}
 	done()
 
@@ -198,10 +198,18 @@ func pack(ctx context.Context, dir, work, cell string, progress func(int64)) (bu
 func describe(p matrix.Plan, r ci.Result, id matrix.SourceID) bundles.Info {
 	return bundles.Info{
 		Schema: facts.Schema, Cell: p.Cell.ID, Platform: p.Cell.Platform, Toolkit: p.Cell.Toolkit,
-		Image:  bundles.Image{Ref: publicRef(r.ImageRef), Digest: r.ImageDigest, StandIn: p.StandIn, Tools: r.Tools},
+		Image:  bundles.Image{Ref: publicRef(imageRef(p, r)), Digest: r.ImageDigest, StandIn: p.StandIn, Tools: r.Tools},
 		Source: bundles.Source{URL: id.URL, Ref: id.Ref, Commit: id.Commit, Tree: id.Tree, Fixture: id.Fixture},
 		SMs:    p.Cell.SMs, PTX: p.Cell.PTX, CMake: p.CMake, Key: p.Key, Tool: version,
 	}
+}
+
+// imageRef is what a cell was really built in: "host" for the host builder.
+func imageRef(p matrix.Plan, r ci.Result) string {
+	if r.ImageRef != "" {
+		return r.ImageRef
+	}
+	return p.Image
 }
 
 // publicRef drops the address of a registry on this machine: what a bundle says
@@ -216,7 +224,7 @@ func publicRef(ref string) string {
 
 func appPart(name string, packed bundles.Packed, report facts.Report) bundles.Part {
 	part := bundles.Part{Kind: bundles.PartApp, Name: name, Size: packed.Size, Contents: packed.Contents,
-		Unpacked: packed.Unpacked, CPU: "x86-64", Floors: compat.PartFloors(report.Files)}
+		Unpacked: packed.Unpacked, CPU: "x86-64"}
 	for _, f := range report.Files {
 		if f.ELF == nil {
 			continue
@@ -225,6 +233,8 @@ func appPart(name string, packed bundles.Packed, report facts.Report) bundles.Pa
 		part.Glibc = newest(part.Glibc, f.ELF.Glibc)
 		part.Glibcxx = newest(part.Glibcxx, f.ELF.Glibcxx)
 	}
+	part.Needs = compat.Needs(report.Files)
+	part.Floors = compat.PartFloorsOf(part)
 	return part
 }
 
@@ -236,10 +246,16 @@ func writeJSON(file string, v any) error {
 	return os.WriteFile(file, append(data, '\n'), 0o644)
 }
 
-// withLog adds the name of the cell's log to an error.
-func withLog(err error, log string) error {
-	if errors.Is(err, context.Canceled) {
+// logName is the file of a cell's whole log.
+func (j cellJob) logName(cell matrix.Cell) string {
+	return filepath.Join(j.options.out, "logs", cell.ID+".log")
+}
+
+// lastLines puts what the tools said last under the error of a failed step.
+func lastLines(err error) error {
+	var failed *ci.StepError
+	if !errors.As(err, &failed) || len(failed.Tail) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w\nthe whole log is %s", err, log)
+	return fmt.Errorf("%w:\n%s", err, strings.Join(failed.Tail, "\n"))
 }

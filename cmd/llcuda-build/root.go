@@ -60,7 +60,7 @@ func cellsNamed(m *matrix.Matrix, ids []string) ([]matrix.Cell, error) {
 	for _, id := range ids {
 		c, err := m.Cell(id)
 		if err != nil {
-			return nil, &cli.UsageError{Msg: err.Error()}
+			return nil, err // it names the cells there are, and exits 2
 		}
 		cells = append(cells, c)
 	}

@@ -17,8 +17,9 @@ type doctorOptions struct {
 	json bool
 }
 
-func newDoctor(s *cli.Streams) *cobra.Command {
+func newDoctor(s *cli.Streams, readHost hostReader) *cobra.Command {
 	var o doctorOptions
+	o.readHost = readHost
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "what is here, which bundle fits and why, what is wrong and what to type",
@@ -36,7 +37,7 @@ func newDoctor(s *cli.Streams) *cobra.Command {
 // runDoctor fails only where it cannot do its own work: what it finds wrong on
 // the host is its result.
 func runDoctor(ctx context.Context, s *cli.Streams, o doctorOptions) error {
-	report := facts.Doctor{Schema: facts.Schema, Host: readHost(ctx, s), Candidates: []facts.Candidate{}, Problems: []facts.Problem{}}
+	report := facts.Doctor{Schema: facts.Schema, Host: o.readHost(ctx), Candidates: []facts.Candidate{}, Problems: []facts.Problem{}}
 	explanation := ""
 	if o.from != "" {
 		st, err := openStore(s)

@@ -14,8 +14,9 @@ import (
 	"github.com/waqasm86/llcuda/internal/store"
 )
 
-func newPull(s *cli.Streams) *cobra.Command {
+func newPull(s *cli.Streams, readHost hostReader) *cobra.Command {
 	var o pickOptions
+	o.readHost = readHost
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "pull",

@@ -16,7 +16,8 @@ var version = "unknown"
 
 func main() {
 	ctx, stop := cli.WithSignals(context.Background())
-	code := run(ctx, os.Args[1:], cli.NewStreams(os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+	s := cli.NewStreams(os.Stdin, os.Stdout, os.Stderr, os.Environ())
+	code := run(ctx, os.Args[1:], s, thisHost(s))
 	stop()
 	os.Exit(code)
 }

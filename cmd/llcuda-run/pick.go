@@ -59,7 +59,7 @@ func pick(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (
 	if r.remembered {
 		note(s, "offline: release %s as it was last verified here", r.manifest.Release)
 	}
-	p := picked{host: readHost(ctx, s), release: r}
+	p := picked{host: o.readHost(ctx), release: r}
 	manifest, err := only(r.manifest, o.bundle)
 	if err != nil {
 		return p, err
@@ -121,9 +121,14 @@ func noBundle(m *bundles.Manifest, h facts.Host, o pickOptions) error {
 	return &cli.Error{Err: fmt.Errorf("no bundle of release %s fits this host", m.Release), Code: cli.ExitNoBundle, Cure: cure}
 }
 
-// readHost reads this machine; driver libraries are asked in a child.
-func readHost(ctx context.Context, s *cli.Streams) facts.Host {
-	return host.Read(ctx, host.Options{Env: s.EnvMap(), Self: []string{"/proc/self/exe", probeCommand}})
+// hostReader reads the machine that a command is for.
+type hostReader func(context.Context) facts.Host
+
+// thisHost reads this machine; driver libraries are asked in a child.
+func thisHost(s *cli.Streams) hostReader {
+	return func(ctx context.Context) facts.Host {
+		return host.Read(ctx, host.Options{Env: s.EnvMap(), Self: []string{"/proc/self/exe", probeCommand}})
+	}
 }
 
 // install brings the picked bundle into the store.

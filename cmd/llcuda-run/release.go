@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 
@@ -21,6 +20,8 @@ type releaseOptions struct {
 	from    string
 	keys    []string
 	offline bool
+	// readHost reads the machine that bundles are judged for.
+	readHost hostReader
 }
 
 func (o *releaseOptions) flags(f *pflag.FlagSet) {
@@ -55,7 +56,7 @@ func openRelease(ctx context.Context, s *cli.Streams, st *store.Store, o release
 			Cure: "name one with --from github:OWNER/REPO, --from DIR or --from https://…, or set LLCUDA_FROM"}
 	}
 	src, err := release.Parse(o.from, release.Options{
-		HTTPClient: http.DefaultClient, Token: s.Env("GITHUB_TOKEN"), UserAgent: "llcuda-run/" + version,
+		Token: s.Env("GITHUB_TOKEN"), UserAgent: "llcuda-run/" + version,
 	})
 	if err != nil {
 		return opened{}, &cli.Error{Err: err, Code: cli.ExitUsage}
@@ -65,7 +66,7 @@ func openRelease(ctx context.Context, s *cli.Streams, st *store.Store, o release
 		return opened{}, err
 	}
 	name := src.String()
-	want := bundles.Want{File: bundles.ManifestName, MinSequence: st.Sequence(name)}
+	want := bundles.Want{Repository: src.Repository(), File: bundles.ManifestName, MinSequence: st.Sequence(name)}
 	if o.offline {
 		raw, sig, err := st.LastManifest(name)
 		if err != nil {

@@ -9,9 +9,10 @@ import (
 	"github.com/waqasm86/llcuda/internal/cli"
 )
 
-// run is the whole program but for the process around it.
-func run(ctx context.Context, args []string, s *cli.Streams) int {
-	root := newRoot(s)
+// run is the whole program but for the process around it. readHost tells what
+// machine this is.
+func run(ctx context.Context, args []string, s *cli.Streams, readHost hostReader) int {
+	root := newRoot(s, readHost)
 	root.SetArgs(withServe(root, args))
 	err := cli.Execute(ctx, root, s)
 	code := cli.Code(ctx, err)
@@ -19,14 +20,14 @@ func run(ctx context.Context, args []string, s *cli.Streams) int {
 	return code
 }
 
-func newRoot(s *cli.Streams) *cobra.Command {
+func newRoot(s *cli.Streams, readHost hostReader) *cobra.Command {
 	root := &cobra.Command{
 		Use:     "llcuda-run",
 		Short:   "serve a model with the llama.cpp bundle that runs on this machine's GPUs",
 		Version: version,
 	}
 	root.AddCommand(
-		newServe(s), newPull(s), newDoctor(s), newWhy(s),
+		newServe(s, readHost), newPull(s, readHost), newDoctor(s, readHost), newWhy(s, readHost),
 		newList(s), newRemove(s), newGC(s), newProbe(s),
 	)
 	return root

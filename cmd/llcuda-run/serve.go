@@ -28,8 +28,9 @@ type serveOptions struct {
 	quiet bool
 }
 
-func newServe(s *cli.Streams) *cobra.Command {
+func newServe(s *cli.Streams, readHost hostReader) *cobra.Command {
 	var o serveOptions
+	o.readHost = readHost
 	c := &cobra.Command{
 		Use:   "serve MODEL [-- llama-server flags]",
 		Short: "choose, install, start, and stay in front until stopped",

@@ -24,8 +24,9 @@ type whyOptions struct {
 	json      bool
 }
 
-func newWhy(s *cli.Streams) *cobra.Command {
+func newWhy(s *cli.Streams, readHost hostReader) *cobra.Command {
 	var o whyOptions
+	o.readHost = readHost
 	c := &cobra.Command{
 		Use:   "why [FILE|DIR]",
 		Short: "which bundle would be chosen and why, or what a foreign CUDA file needs",
@@ -57,7 +58,7 @@ what --facts says. With any of these nothing on this machine is read.`,
 }
 
 func runWhy(ctx context.Context, s *cli.Streams, o whyOptions) error {
-	h, err := hostOf(ctx, s, o)
+	h, err := hostOf(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (e *silentError) ExitCode() int { return e.code }
 func (e *silentError) Silent() bool  { return true }
 
 // hostOf is the host that the question is about.
-func hostOf(ctx context.Context, s *cli.Streams, o whyOptions) (facts.Host, error) {
+func hostOf(ctx context.Context, o whyOptions) (facts.Host, error) {
 	simulated := o.simulate.Driver != "" || len(o.simulate.SMs) > 0 || o.simulate.Glibc != ""
 	if o.factsFile != "" {
 		h, err := readFacts(o.factsFile)
@@ -121,7 +122,7 @@ func hostOf(ctx context.Context, s *cli.Streams, o whyOptions) (facts.Host, erro
 		o.simulate.Base = &h
 	}
 	if !simulated {
-		return readHost(ctx, s), nil
+		return o.readHost(ctx), nil
 	}
 	h, err := compat.SimulatedHost(o.simulate)
 	if err != nil {

@@ -13,6 +13,9 @@ type Signalled struct{ Signal os.Signal }
 
 func (s *Signalled) Error() string { return fmt.Sprintf("received %v", s.Signal) }
 
+// Is makes it a context.Canceled for those who return the cause.
+func (s *Signalled) Is(target error) bool { return target == context.Canceled }
+
 // WithSignals ends the context at the first SIGINT or SIGTERM; its cause is then
 // a *Signalled. After that, signals have their default effect again, so that a
 // second Ctrl-C ends a program that does not stop.

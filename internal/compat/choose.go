@@ -60,15 +60,14 @@ func Choose(m *bundles.Manifest, h facts.Host, o ChooseOptions) (*facts.Choice, 
 func Decide(m *bundles.Manifest, h facts.Host, o ChooseOptions) Decision {
 	t := table()
 	p := t.prepare(h)
-	all := make([]entry, len(m.Bundles))
+	all := make([]*entry, len(m.Bundles))
 	for i, b := range m.Bundles {
 		all[i] = t.entry(m, b, p, o)
 	}
-	slices.SortFunc(all, func(a, b entry) int { return compareEntries(&a, &b) })
+	slices.SortFunc(all, compareEntries)
 	var d Decision
 	withoutGPU := h.GPUs != nil && len(h.GPUs) == 0
-	for i := range all {
-		e := &all[i]
+	for _, e := range all {
 		if d.Choice != nil || !eligible(e, o, withoutGPU) {
 			continue
 		}
@@ -96,13 +95,13 @@ func Decide(m *bundles.Manifest, h facts.Host, o ChooseOptions) Decision {
 }
 
 // nothing says in a sentence that no bundle fits.
-func nothing(all []entry, o ChooseOptions) string {
+func nothing(all []*entry, o ChooseOptions) string {
 	switch {
 	case len(all) == 0:
 		return "The release has no bundles."
 	case o.CPU:
 		return "The release has no bundle for the processor alone that fits this host."
-	case slices.ContainsFunc(all, func(e entry) bool { return e.Verdict == facts.VerdictUnknown }):
+	case slices.ContainsFunc(all, func(e *entry) bool { return e.Verdict == facts.VerdictUnknown }):
 		return "No bundle is known to fit this host; at least one hinges on a fact that is not known."
 	}
 	return "No bundle of the release fits this host."
@@ -135,14 +134,14 @@ var verdictOrder = [...]string{facts.VerdictNative, facts.VerdictJIT, facts.Verd
 
 // entry judges a bundle with the first of its runtimes that fits, and where none
 // does with the first that came nearest.
-func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o ChooseOptions) entry {
+func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o ChooseOptions) *entry {
 	runtimes := b.Runtime
 	if len(runtimes) == 0 {
 		runtimes = []string{""}
 	}
-	var best entry
+	var best *entry
 	for _, r := range runtimes {
-		e := entry{bundle: b, runtime: r, toolkit: version(b.Toolkit)}
+		e := &entry{bundle: b, runtime: r, toolkit: version(b.Toolkit)}
 		in := ForBundle(m, b, r)
 		if r == bundles.RuntimeHost && !t.hostRuntime(&in, p, o) && slices.ContainsFunc(runtimes, func(r string) bool { return r != bundles.RuntimeHost }) {
 			continue // nothing on the host to take: a runtime part is not that
@@ -151,7 +150,7 @@ func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o Choo
 		e.order = slices.Index(verdictOrder[:], e.Verdict)
 		e.covered = p.driver.Low.Known() && e.toolkit.minor().Compare(p.driver.Low) <= 0
 		e.fetch = fetchSize(m, b.App, o) + fetchSize(m, r, o)
-		if best.Verdict == "" || e.order < best.order {
+		if best == nil || e.order < best.order {
 			best = e
 		}
 		if e.order <= 1 {
@@ -229,12 +228,11 @@ func (e *entry) choice() *facts.Choice {
 
 // propose looks for the bundle that serves the most GPUs, machine code first,
 // where none serves all: chosen if the user allows hiding, else only said.
-func (t *Table) propose(d *Decision, all []entry, p *prepared, o ChooseOptions) {
+func (t *Table) propose(d *Decision, all []*entry, p *prepared, o ChooseOptions) {
 	var best *entry
 	var keep, hide []facts.GPU
 	var jit, bestJIT int
-	for i := range all {
-		e := &all[i]
+	for _, e := range all {
 		if e.bundle.Source.Fixture && !o.Fixture || len(e.GPUs) != len(p.gpus) || e.refusedBeyondGPUs() {
 			continue
 		}

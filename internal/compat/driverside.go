@@ -25,6 +25,10 @@ const (
 // driverSide judges the driver itself, for every GPU program alike.
 func (t *Table) driverSide(p *prepared) {
 	v := &p.hostSide
+	if s := p.Env["CUDA_FORCE_PTX_JIT"]; s != "" && s != "0" {
+		v.doubt(facts.Reason{Code: facts.UnknownFact, Sure: "measured", Fix: "unset CUDA_FORCE_PTX_JIT",
+			Text: "CUDA_FORCE_PTX_JIT makes the driver pass over machine code, and what then runs is not judged."})
+	}
 	why := p.Unknown[UnknownDriver]
 	if strings.Contains(p.Unknown[UnknownLibcuda]+why, "stub") {
 		v.refuse(facts.Reason{Code: facts.StubLibcuda, CUDAError: 34, Sure: "measured",

@@ -30,7 +30,7 @@ type CandidateInput struct {
 // ForFiles is the input for a foreign file or folder.
 func ForFiles(name string, files []facts.File) CandidateInput {
 	p := bundles.Part{Kind: bundles.PartApp, Files: files, Floors: PartFloors(files)}
-	p.Needs = foreignNeeds(files)
+	p.Needs = Needs(files)
 	return CandidateInput{ID: name, App: p, UseHost: true, Foreign: true}
 }
 
@@ -47,8 +47,9 @@ func ForBundle(m *bundles.Manifest, b bundles.Bundle, runtime string) CandidateI
 	return c
 }
 
-// foreignNeeds are the CUDA libraries that files ask for and do not bring.
-func foreignNeeds(files []facts.File) []bundles.Need {
+// Needs are the CUDA libraries that files ask for and do not bring, by SONAME: a
+// runtime part or the host has to provide them.
+func Needs(files []facts.File) []bundles.Need {
 	brought := map[string]bool{}
 	for _, f := range files {
 		brought[path.Base(f.Path)] = true

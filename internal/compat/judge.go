@@ -110,8 +110,13 @@ func (t *Table) judge(c CandidateInput, h *prepared) facts.Candidate {
 		all.note(r)
 	}
 	jit := false
-	for _, g := range h.gpus {
-		v, via := t.onGPU(parts, g, h)
+	var v verdict
+	var via string
+	for i, g := range h.gpus {
+		// Two cards alike, with nothing said of either, fare alike.
+		if i == 0 || g.cc != h.gpus[i-1].cc || len(g.reasons)+len(h.gpus[i-1].reasons) > 0 {
+			v, via = t.onGPU(parts, g, h)
+		}
 		gv := facts.GPUVerdict{Index: g.Index, UUID: g.UUID, CC: g.CC, Reasons: orEmpty(v.reasons)}
 		if gv.CC == "" && g.known {
 			gv.CC = g.cc.String()
@@ -127,7 +132,8 @@ func (t *Table) judge(c CandidateInput, h *prepared) facts.Candidate {
 			gv.Verdict = facts.VerdictNative
 		}
 		if !v.refused && via != "" && via != facts.ViaNone {
-			gv.Via = &via
+			way := via
+			gv.Via = &way
 		}
 		out.GPUs = append(out.GPUs, gv)
 		for _, r := range v.reasons {

@@ -122,6 +122,7 @@ func TestVerdictsOnHosts(t *testing.T) {
 			h.Driver.Dir = "/usr/lib/x86_64-linux-gnu"
 			h.Libs = []facts.HostLib{{Soname: "libcuda.so.1", Path: "/usr/lib/x86_64-linux-gnu/libcuda.so.1"}}
 		}), "refused", []string{facts.JITMissing}, 221},
+		{"machine code passed over on purpose", native, with("550.54.15", []string{"7.5"}, func(h *facts.Host) { h.Env = map[string]string{"CUDA_FORCE_PTX_JIT": "1"} }), "unknown", []string{facts.UnknownFact}, 0},
 		{"old glibc", func() facts.File { f := cudaFile("12.4", own(1, "75")); f.ELF.Glibc = "2.38"; return f }(), hostWith("550.54.15", "7.5"), "refused", []string{facts.GlibcTooOld}, 0},
 		{"old libstdc++", func() facts.File { f := cudaFile("12.4", own(1, "75")); f.ELF.Glibcxx = "3.4.32"; return f }(), hostWith("550.54.15", "7.5"), "refused", []string{facts.LibstdcxxTooOld}, 0},
 		{"a GPU without a compute capability, by its name", native, with("550.54.15", []string{""}, func(h *facts.Host) { h.GPUs[0].Name = "Tesla T4" }), "native", []string{facts.UnknownFact}, 0},

@@ -13,10 +13,11 @@ import (
 func (t *Table) noImage(p part, o outcome, g gpu) facts.Reason {
 	r := facts.Reason{Code: facts.NoKernelImage, CUDAError: 209, Part: p.kind, Units: o.lacking.Units, Of: o.lacking.Of, Sure: o.demand.sure,
 		Fix: fmt.Sprintf("use a bundle with machine code for sm_%s", g.cc.SM())}
-	f := t.blame(p, g.cc, func(o outcome) bool { return o.via == facts.ViaNone })
-	r.File = f.name
-	if r.Of == 0 {
-		r.Units, r.Of = f.out.lacking.Units, f.out.lacking.Of
+	var file *facts.File
+	r.File, file = t.blame(p, g.cc, func(o outcome) bool { return o.via == facts.ViaNone })
+	all := r.Units == 0
+	if all && file != nil && o.plain {
+		r.Units, r.Of = t.unitsWhere(file, func(facts.Group) bool { return true })
 	}
 	switch {
 	case p.kind == bundles.PartRuntime || slices.Contains(o.because, becauseLacksSM):
@@ -27,7 +28,7 @@ func (t *Table) noImage(p part, o outcome, g gpu) facts.Reason {
 		r.CUDAError = 500
 		r.Text = fmt.Sprintf("%s holds relocatable code of which not every input can be linked for compute capability %s.", subject(p, r.File), g.cc)
 	default:
-		r.Text = fmt.Sprintf("%s has neither machine code nor PTX that compute capability %s can run%s.", subject(p, r.File), g.cc, share(r.Units, r.Of))
+		r.Text = fmt.Sprintf("%s has neither machine code nor PTX that compute capability %s can run%s.", subject(p, r.File), g.cc, share(all, r.Units, r.Of))
 	}
 	return r
 }
@@ -39,8 +40,8 @@ func subject(p part, file string) string {
 	return "The " + p.kind + " part"
 }
 
-func share(units, of int) string {
-	if units == 0 || units == of {
+func share(all bool, units, of int) string {
+	if all || units == of {
 		return ""
 	}
 	return fmt.Sprintf(" in %d of its %d units", units, of)
@@ -49,29 +50,29 @@ func share(units, of int) string {
 // tooOld explains what the driver fails to meet. token is "" for a floor whose
 // grounds are not known here.
 func (t *Table) tooOld(p part, o outcome, token string, w demand, g gpu, h *prepared) facts.Reason {
-	f := t.blame(p, g.cc, func(o outcome) bool { return slices.Contains(o.because, token) })
-	r := facts.Reason{Code: facts.DriverTooOld, CUDAError: 35, Part: p.kind, File: f.name, Need: &facts.Need{CUDA: w.cuda.String(), Driver: w.driver.String()},
+	name, file := t.blame(p, g.cc, func(o outcome) bool { return slices.Contains(o.because, token) })
+	r := facts.Reason{Code: facts.DriverTooOld, CUDAError: 35, Part: p.kind, File: name, Need: &facts.Need{CUDA: w.cuda.String(), Driver: w.driver.String()},
 		Have: h.have(), Sure: weakest(w.sure, "doc"), Fix: t.driverFix(w, g)}
-	who := subject(p, f.name)
+	who := subject(p, name)
 	switch {
 	case strings.HasPrefix(token, becausePTX):
 		isa := strings.TrimPrefix(token, becausePTX)
 		r.Code, r.CUDAError = facts.PTXISATooNew, 222
-		r.Units, r.Of = t.unitsWith(f.file, token, g.cc)
-		known := ""
+		r.Units, r.Of = t.unitsWith(file, token, g.cc)
+		known := "cannot compile"
 		if h.maxISA != "" {
-			known = ", which knows PTX up to ISA " + h.maxISA
+			known = "compiles up to PTX ISA " + h.maxISA
 		}
-		r.Text = fmt.Sprintf("For compute capability %s %s holds PTX only, of ISA %s, that the driver must compile: not with %s%s. CUDA says \"the provided PTX was compiled with an unsupported toolchain\".",
+		r.Text = fmt.Sprintf("For compute capability %s %s has no machine code, only PTX of PTX ISA %s, and %s %s: its first kernel fails with \"the provided PTX was compiled with an unsupported toolchain\".",
 			g.cc, who, isa, h.title(), known)
-		if _, ok := t.isas[isa]; !ok {
+		if low, ok := t.demandOf(token); !ok && w.cuda.Compare(low.cuda) == 0 { // which CUDA knows it is not recorded
 			r.Need, r.Fix = nil, fmt.Sprintf("use a bundle with machine code for sm_%s", g.cc.SM())
 			break
 		}
 		r.Fix += fmt.Sprintf(", or use a bundle with machine code for sm_%s", g.cc.SM())
 	case strings.HasPrefix(token, becauseCompression):
 		r.Code, r.CUDAError = facts.CompressionTooNew, 200
-		r.Units, r.Of = t.unitsWith(f.file, token, g.cc)
+		r.Units, r.Of = t.unitsWith(file, token, g.cc)
 		r.Text = fmt.Sprintf("%s stores its machine code for compute capability %s compressed with %s, which %s cannot read: CUDA %s is the first that can.",
 			who, g.cc, strings.TrimPrefix(token, becauseCompression), h.title(), w.cuda)
 		r.Fix += ", or use a bundle stored without it"
@@ -113,9 +114,8 @@ func (t *Table) driverFix(w demand, g gpu) string {
 // openDemand explains a verdict that hinges on what is not known.
 func (t *Table) openDemand(p part, token string, w demand, g gpu, h *prepared) facts.Reason {
 	r := facts.Reason{Code: facts.UnknownFact, Part: p.kind, Have: h.have(), Sure: "false"}
-	f := t.blame(p, g.cc, func(o outcome) bool { return slices.Contains(o.because, token) })
-	r.File = f.name
-	who := subject(p, f.name)
+	r.File, _ = t.blame(p, g.cc, func(o outcome) bool { return slices.Contains(o.because, token) })
+	who := subject(p, r.File)
 	switch what, unknown := strings.CutPrefix(token, becauseUnknown); {
 	case what == "lean" && unknown:
 		r.Text = who + " holds NVIDIA's units of which some may have been pruned away, and no record says which compute capabilities they still serve."
@@ -168,38 +168,52 @@ func (h *prepared) title() string {
 	return fmt.Sprintf("%s %s (CUDA %s)", what, n.Driver, n.CUDA)
 }
 
-// blamed is the file of a part that a reason is about.
-type blamed struct {
-	name string
-	file *facts.File
-	out  outcome
-}
-
 // blame finds the first file of a part whose own outcome shows the trouble, and
 // nothing where the manifest does not list the part's files.
-func (t *Table) blame(p part, cc CC, guilty func(outcome) bool) blamed {
+func (t *Table) blame(p part, cc CC, guilty func(outcome) bool) (string, *facts.File) {
+	var only *facts.File
 	for i := range p.files {
-		if at := t.filesAt(p.files[i:i+1], nil); at != nil {
-			if o := at(cc); guilty(o) {
-				return blamed{p.files[i].Path, &p.files[i], o}
-			}
+		f := &p.files[i]
+		if !judged(f.Device) {
+			continue
+		}
+		if only != nil {
+			return t.guilty(p, cc, guilty)
+		}
+		only = f
+	}
+	if only == nil {
+		return t.guilty(p, cc, guilty) // files with floors and without groups
+	}
+	return only.Path, only
+}
+
+func (t *Table) guilty(p part, cc CC, guilty func(outcome) bool) (string, *facts.File) {
+	for i := range p.files {
+		if at := t.filesAt(p.files[i:i+1], nil); at != nil && guilty(at(cc)) {
+			return p.files[i].Path, &p.files[i]
 		}
 	}
-	return blamed{}
+	return "", nil
 }
 
 // unitsWith counts a file's units whose chosen image asks for a token.
 func (t *Table) unitsWith(f *facts.File, token string, cc CC) (units, of int) {
+	return t.unitsWhere(f, func(g facts.Group) bool {
+		o := outcome{via: facts.ViaSASS}
+		t.group(&o, f.Device, g, cc)
+		return slices.Contains(o.because, token)
+	})
+}
+
+// unitsWhere counts the units that define something and for which a condition
+// holds, and all units.
+func (t *Table) unitsWhere(f *facts.File, cond func(facts.Group) bool) (units, of int) {
 	if f == nil || f.Device == nil || len(f.Device.Groups) == 0 {
 		return 0, 0
 	}
 	for _, g := range f.Device.Groups {
-		if g.Empty {
-			continue
-		}
-		o := outcome{via: facts.ViaSASS}
-		t.group(&o, f.Device, g, cc)
-		if slices.Contains(o.because, token) {
+		if !g.Empty && cond(g) {
 			units += g.Units
 		}
 	}

@@ -188,6 +188,27 @@ func (t *Table) CUDAOf(driver string) (cuda string, sure string) {
 	return "", ""
 }
 
+// MinISA is the first PTX ISA that has a target ("90a").
+func (t *Table) MinISA(sm string) (isa, sure string) {
+	for _, g := range t.Facts.TargetMinISA.Targets {
+		if g.SM == sm {
+			return g.ISA, g.Verified
+		}
+	}
+	return "", ""
+}
+
+// Targets are what a toolkit ("12.4" or "12.4.1") compiles for; nil where that is
+// not recorded.
+func (t *Table) Targets(toolkit string) (sms []string, sure string) {
+	for _, r := range t.Facts.Toolkits.Releases {
+		if version(r.Version).Compare(version(toolkit).minor()) == 0 && len(r.SMs.List) > 0 {
+			return slices.Clone(r.SMs.List), r.SMs.Verified
+		}
+	}
+	return nil, ""
+}
+
 // MaxISA is the newest PTX ISA that a driver of this CUDA version knows, "" if
 // that is older than the table.
 func (t *Table) MaxISA(cuda string) string {

@@ -52,6 +52,17 @@ func TestTheTableAgreesWithItself(t *testing.T) {
 			}
 		}
 	}
+	for _, r := range tab.Facts.Toolkits.Releases {
+		sms, _ := tab.Targets(r.Version + ".1")
+		if len(sms) != len(r.SMs.List) {
+			t.Errorf("targets of CUDA %s: %v", r.Version, sms)
+		}
+		for _, sm := range sms {
+			if isa, _ := tab.MinISA(sm); isa == "" || version(r.PTXISA.ISA).Less(version(isa)) {
+				t.Errorf("CUDA %s makes PTX %s and compiles for sm_%s, which is said to need %q", r.Version, r.PTXISA.ISA, sm, isa)
+			}
+		}
+	}
 	var sure []string
 	for _, i := range tab.Facts.PTXISAs.ISAs {
 		sure = append(sure, i.Verified)

@@ -76,7 +76,7 @@ func FuzzRanges(f *testing.F) {
 
 func TestTargetsAndCapabilitiesAreReadStrictly(t *testing.T) {
 	for s, want := range map[string]string{"75": "7.5", "90a": "9.0", "100f": "10.0", "121a": "12.1"} {
-		if sm, err := ParseSM(s); err != nil || sm.CC.String() != want {
+		if sm, err := ParseSM(s); err != nil || sm.String() != want {
 			t.Errorf("%q: %v %v", s, sm, err)
 		}
 	}

@@ -98,6 +98,10 @@ func (e *RangeError) Error() string {
 // Permanent says that asking again is pointless.
 func (e *RangeError) Permanent() bool { return true }
 
+// OutOfRange marks the error for package fetch: what lies on disk is of another
+// file, start again from 0.
+func (e *RangeError) OutOfRange() bool { return true }
+
 // ExitCode is 4: download or verification failed.
 func (e *RangeError) ExitCode() int { return 4 }
 
@@ -120,6 +124,9 @@ func (e *NoResumeError) ExitCode() int { return 4 }
 type ChangedError struct{ URL string }
 
 func (e *ChangedError) Error() string { return e.URL + ": the file changed while it was downloaded" }
+
+// OutOfRange marks the error for package fetch, as that of RangeError does.
+func (e *ChangedError) OutOfRange() bool { return true }
 
 // ExitCode is 4: download or verification failed.
 func (e *ChangedError) ExitCode() int { return 4 }

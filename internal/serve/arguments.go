@@ -21,6 +21,9 @@ type Arguments struct {
 	Prefix string
 	// TLS says that the server speaks https.
 	TLS bool
+	// Key is the first API key that the server wants, "" where it wants none or
+	// reads it from a file.
+	Key string
 	// OwnModel says that the user's arguments name the model.
 	OwnModel bool
 	// CPU is the user's argument that asks for the CPU ("-ngl 0"), "" where none does.
@@ -122,10 +125,19 @@ func (a *Arguments) verbosity(user []string) {
 
 // exposure warns where others can reach a server that asks for no key.
 func (a *Arguments) exposure(user, env []string) {
-	if _, _, ok := lastOf(user, keyFlags); ok {
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, keyVariable+"="); ok {
+			a.Key = v
+		}
+	}
+	if flag, v, ok := lastOf(user, keyFlags); ok {
+		if a.Key = v; flag == "--api-key-file" {
+			a.Key = ""
+		}
+		a.Key, _, _ = strings.Cut(a.Key, ",")
 		return
 	}
-	if slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, keyVariable+"=") && len(e) > len(keyVariable)+1 }) {
+	if a.Key, _, _ = strings.Cut(a.Key, ","); a.Key != "" {
 		return
 	}
 	for host := range strings.SplitSeq(a.Host, ",") {

@@ -3,6 +3,7 @@ package serve
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -22,8 +23,10 @@ func TestArgumentsOfTheUserWin(t *testing.T) {
 		{"a port that is none", "--port x", "--model /m.gguf --host 127.0.0.1 --verbosity 4 --port x", Arguments{Host: "127.0.0.1"}},
 		{"a port without value", "--port", "--model /m.gguf --host 127.0.0.1 --verbosity 4 --port", Arguments{Host: "127.0.0.1"}},
 		{"a host", "--host ::1", "--model /m.gguf --port 0 --verbosity 4 --host ::1", Arguments{Host: "::1"}},
-		{"a host with a key", "--host 0.0.0.0 --api-key k", "--model /m.gguf --port 0 --verbosity 4 --host 0.0.0.0 --api-key k", Arguments{Host: "0.0.0.0"}},
-		{"a key with an underscore", "--host 0.0.0.0 --api_key k", "--model /m.gguf --port 0 --verbosity 4 --host 0.0.0.0 --api_key k", Arguments{Host: "0.0.0.0"}},
+		{"a host with a key", "--host 0.0.0.0 --api-key k", "--model /m.gguf --port 0 --verbosity 4 --host 0.0.0.0 --api-key k", Arguments{Host: "0.0.0.0", Key: "k"}},
+		{"a key with an underscore", "--host 0.0.0.0 --api_key k", "--model /m.gguf --port 0 --verbosity 4 --host 0.0.0.0 --api_key k", Arguments{Host: "0.0.0.0", Key: "k"}},
+		{"two keys", "--api-key a,b", ours + " --api-key a,b", Arguments{Host: "127.0.0.1", Key: "a"}},
+		{"a key in a file", "--host 0.0.0.0 --api-key-file f", "--model /m.gguf --port 0 --verbosity 4 --host 0.0.0.0 --api-key-file f", Arguments{Host: "0.0.0.0"}},
 		{"a host open to all", "--host 0.0.0.0", "--model /m.gguf --port 0 --verbosity 4 --host 0.0.0.0",
 			Arguments{Host: "0.0.0.0", Warnings: []string{"llama-server listens on 0.0.0.0 without an API key: whoever reaches this machine can use it; add --api-key KEY"}}},
 		{"a list of hosts with an open one", "--host 127.0.0.1,::", "--model /m.gguf --port 0 --verbosity 4 --host 127.0.0.1,::",
@@ -60,7 +63,7 @@ func TestOurOwnHostIsWarnedOfToo(t *testing.T) {
 	if got := ParseArguments(nil, "/m", "0.0.0.0", 80, nil); len(got.Warnings) != 1 || got.Port != 80 {
 		t.Errorf("got %+v", got)
 	}
-	if got := ParseArguments(nil, "/m", "0.0.0.0", 80, []string{"LLAMA_API_KEY=k"}); len(got.Warnings) != 0 {
+	if got := ParseArguments(nil, "/m", "0.0.0.0", 80, []string{"LLAMA_API_KEY=k"}); len(got.Warnings) != 0 || got.Key != "k" {
 		t.Errorf("with a key in the environment: %+v", got)
 	}
 	if got := ParseArguments(nil, "/m", "myhost", 80, []string{"LLAMA_API_KEY="}); len(got.Warnings) != 1 {
@@ -130,5 +133,32 @@ func TestTheKernelsAddressesAreRead(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"127.0.0.1:8080", "[::1]:8083"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestActivityOfAProcess(t *testing.T) {
+	const stat = "42 (a) b) c) S 1 42 42 0 -1 4194560 100 0 7 0 30 12 0 0 20 0 1 0"
+	got := parseStat(stat)
+	if got != (activity{ticks: 42, faults: 7}) {
+		t.Errorf("got %+v", got)
+	}
+	if parseStat("nonsense") != (activity{}) || parseStat("1 (x) S") != (activity{}) {
+		t.Error("nonsense has activity")
+	}
+	for _, c := range []struct {
+		name    string
+		after   activity
+		elapsed time.Duration
+		want    bool
+	}{
+		{"nothing", got, time.Second, false},
+		{"a page from disk", activity{42, 8}, time.Second, true},
+		{"a busy CPU", activity{142, 7}, time.Second, true},
+		{"a CPU that answers health checks", activity{44, 7}, time.Second, false},
+		{"the same for a minute", activity{42 + 60, 7}, time.Minute, false},
+	} {
+		if busy := c.after.busySince(got, c.elapsed); busy != c.want {
+			t.Errorf("%s: busy is %v", c.name, busy)
+		}
 	}
 }

@@ -31,11 +31,22 @@ const completeTokens = 16
 // maxReply bounds what is read of an answer.
 const maxReply = 4 << 20
 
-// Complete asks the server at base (Server.URL) for one small, greedy chat
+// Complete asks the server at base, an http URL, for one small, greedy chat
 // completion. It is there to see that a server works, so an answer without a
 // single token is an error. ctx bounds it: on a GPU that compiles its code the
 // first one may take minutes.
 func Complete(ctx context.Context, base, prompt string) (Reply, error) {
+	return complete(ctx, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, base, "", prompt)
+}
+
+// Complete is the function Complete for this server, which may want a key, listen
+// on a socket or show a certificate of its own.
+func (s *Server) Complete(ctx context.Context, prompt string) (Reply, error) {
+	client, origin := s.client(s.url)
+	return complete(ctx, client, origin, s.args.Key, prompt)
+}
+
+func complete(ctx context.Context, client *http.Client, base, key, prompt string) (Reply, error) {
 	body, err := json.Marshal(map[string]any{
 		"messages":    []map[string]string{{"role": "user", "content": prompt}},
 		"max_tokens":  completeTokens,
@@ -49,8 +60,10 @@ func Complete(ctx context.Context, base, prompt string) (Reply, error) {
 		return Reply{}, fmt.Errorf("asking llama-server: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		request.Header.Set("Authorization", "Bearer "+key)
+	}
 	start := time.Now()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
 		return Reply{}, fmt.Errorf("asking llama-server: %w", err)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // listeners are the TCP addresses that a process listens on, by /proc: how the
@@ -79,20 +80,42 @@ func kernelAddr(s string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(ip, uint16(n)), nil
 }
 
-// activity is a text that changes while a process computes or reads pages:
-// page faults from disk and CPU time of /proc/PID/stat. It is "" where that
-// cannot be read.
-func activity(pid int) string {
+// activity is what a process has used so far.
+type activity struct {
+	// ticks of CPU time, of 10 ms.
+	ticks int64
+	// faults are pages read from disk.
+	faults int64
+}
+
+// activityOf reads /proc/PID/stat; the zero value where it cannot be read.
+func activityOf(pid int) activity {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
-		return ""
+		return activity{}
 	}
+	return parseStat(string(b))
+}
+
+func parseStat(stat string) activity {
 	// The second field is the program's name in parentheses and may hold anything.
-	i := strings.LastIndexByte(string(b), ')')
-	f := strings.Fields(string(b[i+1:]))
+	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	const majflt, utime, stime = 12 - 3, 14 - 3, 15 - 3 // numbered as in proc(5)
 	if len(f) <= stime {
-		return ""
+		return activity{}
 	}
-	return f[majflt] + " " + f[utime] + " " + f[stime]
+	number := func(i int) int64 {
+		n, _ := strconv.ParseInt(f[i], 10, 64) // 0 where the kernel writes something new
+		return n
+	}
+	return activity{ticks: number(utime) + number(stime), faults: number(majflt)}
+}
+
+// busySince says whether a process worked between two looks: read from disk,
+// or used more than a twentieth of one CPU. Answering our health checks takes
+// less than that.
+func (a activity) busySince(before activity, elapsed time.Duration) bool {
+	const ticksASecond, share = 100, 20
+	return a.faults != before.faults ||
+		a.ticks-before.ticks > 1+int64(elapsed.Seconds()*ticksASecond/share)
 }

@@ -26,8 +26,9 @@ const (
 func (s *Server) awaitReady(ctx context.Context, stall time.Duration) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	var before string
-	moved := time.Now()
+	type sign struct{ printed, status int }
+	var before sign
+	used, moved := activityOf(s.PID()), time.Now()
 	for {
 		select {
 		case <-s.done:
@@ -44,10 +45,11 @@ func (s *Server) awaitReady(ctx context.Context, stall time.Duration) error {
 			s.mu.Unlock()
 			return nil
 		}
-		now := fmt.Sprint(printed, status, activity(s.PID()))
-		if now != before {
-			before, moved = now, time.Now()
-		} else if idle := time.Since(moved); idle >= stall {
+		now, use, idle := sign{printed, status}, activityOf(s.PID()), time.Since(moved)
+		switch {
+		case now != before || use.busySince(used, idle):
+			before, used, moved = now, use, time.Now()
+		case idle >= stall:
 			tail := s.out.last()
 			s.end()
 			return &StallError{For: idle, Tail: tail}
@@ -90,8 +92,16 @@ func (s *Server) look(ctx context.Context) (printed, status int) {
 		s.log.Warn("llama-server gave an address that cannot be read", "address", address)
 		return printed, 0
 	}
-	status = health(ctx, base)
-	if status != http.StatusOK {
+	status = s.health(ctx, base)
+	switch status {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		// It serves, and its health is not for us (a prefix together with a key
+		// in a file, a proxy's route). It says where it listens when it is ready.
+		if !told {
+			return printed, status
+		}
+	default:
 		return printed, status
 	}
 	if s.healthy.IsZero() {
@@ -101,7 +111,7 @@ func (s *Server) look(ctx context.Context) (printed, status int) {
 		return printed, http.StatusAccepted // healthy, and its log is not read yet
 	}
 	s.url = base
-	return printed, status
+	return printed, http.StatusOK
 }
 
 // baseURL is the URL at which this machine reaches an address that a server
@@ -118,34 +128,45 @@ func baseURL(address, prefix string) (string, error) {
 	return u.String(), nil
 }
 
+// healthPath is llama-server's own.
+const healthPath = "/health"
+
 // health is the HTTP status of /health: 200 when ready, 503 while a model loads,
 // 0 where nobody answers.
-func health(ctx context.Context, base string) int {
+func (s *Server) health(ctx context.Context, base string) int {
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
-	// One connection a question: a server that stops waits for none of ours.
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		// The certificate is for others: this is our own child on this machine,
-		// and it is told nothing.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-	}
-	defer transport.CloseIdleConnections()
-	if path, ok := strings.CutPrefix(base, "unix://"); ok {
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", path)
-		}
-		base = "http://localhost"
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/health", nil)
+	client, origin := s.client(base)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+healthPath, nil)
 	if err != nil {
 		return 0
 	}
-	response, err := (&http.Client{Transport: transport}).Do(request)
+	if s.args.Key != "" {
+		request.Header.Set("Authorization", "Bearer "+s.args.Key)
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return 0
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
 	return response.StatusCode
+}
+
+// client reaches this server, which may listen on a socket or with a certificate
+// that nobody signed; origin is what to put before a path.
+func (s *Server) client(base string) (client *http.Client, origin string) {
+	transport := &http.Transport{
+		// One connection a question: a server that stops waits for none of ours.
+		DisableKeepAlives: true,
+		// The certificate is for others: this is our own child on this machine.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}
+	if path, ok := strings.CutPrefix(base, "unix://"); ok {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}
+		base = "http://localhost" + s.args.Prefix
+	}
+	return &http.Client{Transport: transport}, base
 }

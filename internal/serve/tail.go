@@ -25,7 +25,7 @@ type output struct {
 	head  []string
 	tail  []string // a ring, full when len is tailLines
 	next  int      // of tail, where the next line goes
-	count int      // of all bytes, to see that something happens
+	count int      // of all bytes but the echo of our health checks, to see that something happens
 	seen  Backends
 	// address is the URL of the "listening on" line, "" before it.
 	address string
@@ -79,6 +79,9 @@ func (s *stream) flush() {
 
 func (o *output) add(raw string) {
 	line := plain(raw)
+	if strings.Contains(line, "done request: GET ") && strings.Contains(line, healthPath) {
+		o.count -= len(raw) + 1
+	}
 	if len(o.head) < headLines {
 		o.head = append(o.head, line)
 	}

@@ -128,16 +128,20 @@ type served struct {
 
 func (o served) fetch(ctx context.Context, g git, work, address string) (string, error) {
 	fetch := func(args ...string) error { return g.fetch(ctx, work, args...) }
-	// The commit itself; else its name, which may have moved on meanwhile; else
-	// everything there is.
+	// The commit itself; else its name, which may have moved on meanwhile; else,
+	// where a server gives out names only, everything there is.
 	err := fetch("--depth=1", "--", address, o.commit)
 	if err != nil && ctx.Err() == nil && o.name != "" {
 		if err = fetch("--depth=1", "--", address, "+"+o.name+":refs/llcuda/ref"); err == nil {
 			return g.run(ctx, work, "rev-parse", "--verify", "refs/llcuda/ref^{commit}")
 		}
 	}
-	if err != nil && ctx.Err() == nil {
+	var refused *gitError
+	if errors.As(err, &refused) && strings.Contains(refused.said, "unadvertised object") {
 		err = fetch("--", address, "+refs/*:refs/llcuda/*")
+	}
+	if errors.As(err, &refused) && strings.Contains(refused.said, "not our ref") {
+		return "", &RefError{Repository: redact(address), Ref: o.commit}
 	}
 	if err != nil {
 		return "", repositoryError(address, err)

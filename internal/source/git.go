@@ -114,8 +114,8 @@ func lookGit(env []string) (string, bool) {
 	return "", false
 }
 
-// lastWords are the lines of stderr that say why: git's "fatal:" line, or else
-// the last.
+// lastWords is the line of stderr that says why: git's first "fatal:" line, or
+// else the last.
 func lastWords(stderr string) string {
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	for _, l := range lines {

@@ -14,7 +14,9 @@ import (
 	"github.com/waqasm86/llcuda/internal/compat"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+func main() {
+	os.Exit(run(os.Args[1:], os.Stderr)) //nolint:forbidigo // a main
+}
 
 func run(args []string, stderr io.Writer) int {
 	if len(args) != 2 {
