@@ -198,6 +198,11 @@ func (c *containerBuild) run(ctx context.Context, sourceDir string, st *staging)
 			return res, fmt.Errorf("reading which tools built it: %w", err)
 		}
 	}
+	if p.WitnessFile != "" {
+		if res.Witness, err = ctr.File(p.WitnessFile).Contents(ctx); err != nil {
+			return res, fmt.Errorf("reading what cuobjdump said: %w", err)
+		}
+	}
 	if _, err := ctr.Directory(p.Dirs.Out).Export(ctx, st.out()); err != nil {
 		return res, fmt.Errorf("fetching the output folder: %w", err)
 	}

@@ -83,6 +83,8 @@ type Result struct {
 	// Tools are the lines of plan.ToolsFile: "cxx" → the compiler's version line.
 	// nil where the plan names no such file.
 	Tools map[string]string
+	// Witness is plan.WitnessFile as it was written; "" where the plan names none.
+	Witness string
 	// Timings are the steps in order, with the time each took here; a step that
 	// the engine had cached takes next to none.
 	Timings []Timing

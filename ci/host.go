@@ -88,6 +88,13 @@ func (b *hostBuilder) Build(ctx context.Context, p matrix.Plan, o Job) (Result, 
 			return Result{}, fmt.Errorf("cell %s: %w", p.Cell.ID, err)
 		}
 	}
+	if p.WitnessFile != "" {
+		text, err := os.ReadFile(p.WitnessFile)
+		if err != nil {
+			return Result{}, fmt.Errorf("cell %s: reading what cuobjdump said: %w", p.Cell.ID, err)
+		}
+		res.Witness = string(text)
+	}
 	if err := st.finish(p.Dirs.Out); err != nil {
 		return Result{}, fmt.Errorf("cell %s: %w", p.Cell.ID, err)
 	}

@@ -37,9 +37,10 @@ if engine_pid > /dev/null && [ -S "$SOCK" ] && registry_pid > /dev/null && [ -f 
   fi
   others=$(others)
   [ -z "$others" ] || die "the running engine was started from other pins or scripts, and is held by $others" "$HERE/down.sh --force, or another LLCUDA_CACHE"
-  [ -z "$(ss -Hx state established src "$SOCK")" ] ||
-    die "the running engine was started from other pins or scripts, and a client is connected" "wait for it, or $HERE/down.sh --force"
   say "the running engine was started from other pins or scripts: starting anew"
+fi
+if engine_pid > /dev/null && [ -n "$(ss -Hx state established src "$SOCK")" ]; then
+  die "the running engine must be started anew, and a client is connected to it" "wait for it, or $HERE/down.sh --force"
 fi
 "$HERE/check.sh" 9>&- || exit 1
 bin=$("$HERE/tools.sh" 9>&-) || exit 1

@@ -61,6 +61,7 @@ type cell struct {
 	platform text
 	sms, ptx []text
 	role     text
+	optional bool
 }
 
 type promise struct {
@@ -233,6 +234,7 @@ func readCell(w *walker, n *yaml.Node) *cell {
 		"sms":      func(_ text, n *yaml.Node) { c.sms = w.strs(n, "sms") },
 		"ptx":      func(_ text, n *yaml.Node) { c.ptx = w.strs(n, "ptx") },
 		"role":     func(_ text, n *yaml.Node) { c.role = w.str(n, "a cell's role") },
+		"optional": func(_ text, n *yaml.Node) { c.optional = w.boolean(n, "a cell's optional") },
 	}, "id")
 	return c
 }
@@ -251,21 +253,26 @@ func readPromise(w *walker, n *yaml.Node) *promise {
 // Source is the tree to build where `--source` names none: URL and Ref are set.
 func (m *Matrix) Source() SourceID { return m.source }
 
-// Cells are the cells that a plain build makes, in the matrix's order. Cells of
-// an optional toolkit are left out; Cell finds them by name.
+// Cells are the cells that a plain build makes, in the matrix's order. Optional
+// cells, and those of an optional toolkit, are left out; Cell finds them by name.
 func (m *Matrix) Cells() []Cell { return m.list(false) }
 
-// AllCells are all cells, those of optional toolkits included.
+// AllCells are all cells, the optional ones included.
 func (m *Matrix) AllCells() []Cell { return m.list(true) }
 
 func (m *Matrix) list(optional bool) []Cell {
 	var out []Cell
 	for _, c := range m.cells {
-		if t := m.toolkits[c.toolkit.S]; optional || t == nil || !t.optional {
+		if optional || !m.isOptional(c) {
 			out = append(out, m.public(c))
 		}
 	}
 	return out
+}
+
+func (m *Matrix) isOptional(c *cell) bool {
+	t := m.toolkits[c.toolkit.S]
+	return c.optional || t != nil && t.optional
 }
 
 // Cell finds a cell by its id.

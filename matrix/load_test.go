@@ -63,7 +63,7 @@ func TestLoadNamesWhatIsWrongAndWhere(t *testing.T) {
 		"two documents":                        {small + "---\nschema: 1\n", "m.yaml:33: a second YAML document"},
 		"another schema":                       {with(1, "schema: 2"), "m.yaml:1: schema 2 is not known here"},
 		"unknown key at the top":               {with(3, "platfrom: linux/amd64"), `m.yaml:3: the matrix has no key "platfrom"; it knows build, cells`},
-		"unknown key in a cell":                {with(26, `    sm: ["75"]`), `m.yaml:26: a cell has no key "sm"; it knows id, platform`},
+		"unknown key in a cell":                {with(26, `    sm: ["75"]`), `m.yaml:26: a cell has no key "sm"; it knows id, optional, platform`},
 		"unknown key in a toolkit":             {with(17, `    driver: "525.60.13"`), `m.yaml:17: toolkit "12.4.1" has no key "driver"`},
 		"missing ref":                          {with(2, "source: {url: https://example.com/l}"), `m.yaml:2: source lacks "ref"`},
 		"empty ref":                            {with(2, `source: {url: https://example.com/l, ref: ""}`), `m.yaml:2: source.ref is empty`},

@@ -133,11 +133,13 @@ func TestTheCellsOfTheDesign(t *testing.T) {
 
 func TestOptionalCellsAreFoundByNameOnly(t *testing.T) {
 	m := ours(t)
-	if slices.ContainsFunc(m.Cells(), func(c matrix.Cell) bool { return c.ID == "cuda13.0-all" }) {
-		t.Error("a cell of an optional toolkit is built by default")
-	}
-	if _, err := m.Cell("cuda13.0-all"); err != nil {
-		t.Error(err)
+	for what, id := range map[string]string{"a cell of an optional toolkit": "cuda13.0-all", "an optional cell": "cuda12.4-sm86"} {
+		if slices.ContainsFunc(m.Cells(), func(c matrix.Cell) bool { return c.ID == id }) {
+			t.Errorf("%s, %s, is built by default", what, id)
+		}
+		if _, err := m.Cell(id); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func (m *Matrix) checkPromise(w *walker, p *promise) {
 	var serving, drivers, glibcs []string
 	for _, c := range m.cells {
 		t := m.toolkits[c.toolkit.S]
-		if t == nil || t.optional || !slices.ContainsFunc(c.sms, func(sm text) bool { return runs(sm.S, p.cc.S) }) {
+		if t == nil || m.isOptional(c) || !slices.ContainsFunc(c.sms, func(sm text) bool { return runs(sm.S, p.cc.S) }) {
 			continue
 		}
 		s := m.systems[t.system.S]

@@ -85,7 +85,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	if err != nil {
 		return builtCell{}, err
 	}
-	if err := verifyCell(ctx, plan, report); err != nil {
+	if err := verifyCell(ctx, plan, report, result.Witness, func(text string) { j.progress.Printf("%s: %s", cell.ID, text) }); err != nil {
 		return builtCell{}, err
 	}
 	done()
@@ -103,11 +103,13 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	}
 	done()
 
-	fragment := bundles.Fragment{Schema: facts.Schema,
-		Bundle: bundles.Bundle{ID: cell.ID, Cell: cell.ID, Platform: cell.Platform, Toolkit: cell.Toolkit,
-			Image: info.Image, Source: info.Source, App: packed.Digest},
-		Parts: map[string]bundles.Part{packed.Digest: appPart(name, packed, report)},
+	part := appPart(name, packed, report)
+	bundle := bundles.Bundle{ID: cell.ID, Cell: cell.ID, Platform: cell.Platform, Toolkit: cell.Toolkit,
+		Image: info.Image, Source: info.Source, App: packed.Digest}
+	if len(part.Needs) > 0 {
+		bundle.Runtime = []string{bundles.RuntimeHost}
 	}
+	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: map[string]bundles.Part{packed.Digest: part}}
 	if err := j.place(work, result.Dir, name, fragment); err != nil {
 		return builtCell{}, err
 	}

@@ -11,12 +11,50 @@ import (
 	"github.com/waqasm86/llcuda/matrix"
 )
 
-// verifyCell holds the facts of a finished folder against its plan.
-func verifyCell(_ context.Context, p matrix.Plan, r facts.Report) error {
-	if misses := verify.Cell(p, r, verify.Options{MaxGlibc: p.Cell.Glibc}); len(misses) > 0 {
+// verifyCell holds the facts of a finished folder against its plan, and against
+// what cuobjdump said of the same files where they were built: "" for a cell
+// without a toolkit. The second witness must be there in a container; on a host
+// it is missed with a word.
+func verifyCell(ctx context.Context, p matrix.Plan, r facts.Report, witness string, warn func(string)) error {
+	misses := verify.Cell(p, r, verify.Options{MaxGlibc: p.Cell.Glibc})
+	if p.WitnessFile != "" {
+		answers, err := verify.ReadAnswers(witness)
+		if err != nil {
+			return err
+		}
+		more, err := secondWitness(ctx, answers, p, r, warn)
+		if err != nil {
+			return err
+		}
+		misses = append(misses, more...)
+	}
+	if len(misses) > 0 {
 		return missesError(misses)
 	}
 	return nil
+}
+
+func secondWitness(ctx context.Context, answers *verify.Answers, p matrix.Plan, r facts.Report, warn func(string)) ([]verify.Miss, error) {
+	if answers.Absent {
+		if p.Image != matrix.BuilderHost {
+			return []verify.Miss{{Code: verify.WitnessFailed, Text: "the image " + p.Image + " has no cuobjdump, the second witness",
+				Fix: "add cuobjdump to the toolkit's packages in the matrix"}}, nil
+		}
+		warn("there is no cuobjdump on PATH: the files were read by one witness only")
+		return nil, nil
+	}
+	var misses []verify.Miss
+	for _, f := range r.Files {
+		if f.ELF == nil || f.Link != "" {
+			continue
+		}
+		found, err := verify.Cuobjdump(ctx, answers.Run, f.Path, f)
+		if err != nil {
+			return nil, err
+		}
+		misses = append(misses, found...)
+	}
+	return misses, nil
 }
 
 // newest is the higher of two versions.
@@ -31,7 +69,11 @@ func newest(a, b string) string {
 func missesError(misses []verify.Miss) error {
 	errs := make([]error, len(misses))
 	for i, m := range misses {
-		errs[i] = &cli.Error{Err: errors.New(m.Text), Cure: m.Fix, Code: cli.ExitFailed}
+		text := m.Text
+		if m.File != "" {
+			text = m.File + ": " + text
+		}
+		errs[i] = &cli.Error{Err: errors.New(text), Cure: m.Fix, Code: cli.ExitFailed}
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -11,6 +13,7 @@ import (
 
 	"github.com/waqasm86/llcuda/bundles/facts"
 	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/internal/models"
 	"github.com/waqasm86/llcuda/internal/store"
 )
 
@@ -103,7 +106,7 @@ func newRemove(s *cli.Streams) *cobra.Command {
 			return runRemove(cmd.Context(), s, args, all)
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "remove all bundles, downloads and what is remembered of sources")
+	c.Flags().BoolVar(&all, "all", false, "remove all bundles, downloads, the built-in model and what is remembered of sources")
 	return c
 }
 
@@ -113,7 +116,10 @@ func runRemove(ctx context.Context, s *cli.Streams, names []string, all bool) er
 		return err
 	}
 	if all {
-		return st.RemoveAll(ctx)
+		if err := st.RemoveAll(ctx); err != nil {
+			return err
+		}
+		return dropModels(modelCache(st))
 	}
 	for _, name := range names {
 		id, release, _ := strings.Cut(name, "@")
@@ -121,6 +127,27 @@ func runRemove(ctx context.Context, s *cli.Streams, names []string, all bool) er
 			return err
 		}
 	}
+	return nil
+}
+
+// modelCache is where models that were made here lie.
+func modelCache(st *store.Store) string { return filepath.Join(st.Dir(), "cache") }
+
+// dropModels removes the built-in model and its folders, where nobody else has
+// put anything into them.
+func dropModels(cache string) error {
+	dir := filepath.Join(cache, "models")
+	found, err := filepath.Glob(filepath.Join(dir, models.TinyName+"-*.gguf"))
+	if err != nil {
+		return nil // the folder's name is a pattern: nothing can be looked for
+	}
+	for _, file := range found {
+		if err := os.Remove(file); err != nil {
+			return err
+		}
+	}
+	_ = os.Remove(dir) // stays where it is not empty
+	_ = os.Remove(cache)
 	return nil
 }
 

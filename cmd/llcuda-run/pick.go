@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -31,7 +32,7 @@ func (o *pickOptions) flags(f *pflag.FlagSet) {
 	o.releaseOptions.flags(f)
 	f.BoolVar(&o.cpu, "cpu", false, "use the CPU although there is an NVIDIA GPU")
 	f.StringVar(&o.bundle, "bundle", "", "use this `BUNDLE` of the release, whatever else would fit")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on stderr what is done")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on stderr what is done, with llama-server's own log")
 }
 
 func (o *pickOptions) log(s *cli.Streams) *slog.Logger {
@@ -68,7 +69,10 @@ func pick(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (
 	choice := d.Choice
 	if choice == nil {
 		writeCandidates(s.Err, nil, d.Candidates)
-		return p, noBundle(r.manifest, p.host, o)
+		if slices.ContainsFunc(manifest.Bundles, func(b bundles.Bundle) bool { return b.Source.Fixture }) {
+			note(s, "%s", d.Explanation)
+		}
+		return p, noBundle(manifest, p.host, o)
 	}
 	for _, b := range r.manifest.Bundles {
 		if b.ID == choice.Bundle {
@@ -101,18 +105,25 @@ func only(m *bundles.Manifest, id string) (*bundles.Manifest, error) {
 func explain(h facts.Host, c *facts.Choice, asked bool) string {
 	switch {
 	case c.Via == facts.VerdictCPU && asked:
-		return fmt.Sprintf("bundle %s, on the CPU as asked", c.Bundle)
+		return fmt.Sprintf("on the CPU as asked: bundle %s", c.Bundle)
 	case c.Via == facts.VerdictCPU:
-		return fmt.Sprintf("no NVIDIA GPU here%s: bundle %s, on the CPU", because(h.Unknown["driver"]), c.Bundle)
+		why := ""
+		if h.Unknown["driver"] != "" {
+			why = " (" + h.Unknown["driver"] + ")"
+		}
+		return fmt.Sprintf("there is no NVIDIA GPU here%s: bundle %s, on the CPU", why, c.Bundle)
 	default:
-		return "bundle " + describeChoice(c)
+		return describeChoice(c)
 	}
 }
 
 // noBundle says that nothing fits, and what to type.
 func noBundle(m *bundles.Manifest, h facts.Host, o pickOptions) error {
 	cure := "llcuda-run doctor says why, for each bundle; --cpu serves on the CPU if the release has a bundle for it"
-	if len(h.GPUs) == 0 && h.Driver == nil {
+	switch {
+	case slices.ContainsFunc(m.Bundles, func(b bundles.Bundle) bool { return b.Source.Fixture }):
+		cure = "use a release made from llama.cpp (--from)"
+	case len(h.GPUs) == 0 && h.Driver == nil:
 		cure = "there is no NVIDIA GPU here, and the release has no bundle for the CPU: use another release (--from)"
 	}
 	if o.bundle != "" {

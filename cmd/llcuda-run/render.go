@@ -98,13 +98,12 @@ func writeCandidates(w io.Writer, choice *facts.Choice, candidates []facts.Candi
 		}
 		fmt.Fprintf(w, "%s %-8s %s\n", mark, c.Verdict, c.Bundle)
 		for _, r := range c.Reasons {
-			text := r.Text
+			code := fmt.Sprintf("[%s]", r.Code)
 			if r.CUDAError != 0 {
-				text += fmt.Sprintf(" [%s, CUDA error %d]", r.Code, r.CUDAError)
-			} else {
-				text += fmt.Sprintf(" [%s]", r.Code)
+				code = fmt.Sprintf("[%s, CUDA error %d]", r.Code, r.CUDAError)
 			}
-			fmt.Fprintf(w, "           %s\n", wrap(text, columns-11, strings.Repeat(" ", 11)))
+			words := append(strings.Fields(r.Text), code) // the code is never broken
+			fmt.Fprintf(w, "           %s\n", wrapWords(words, columns-11, strings.Repeat(" ", 11)))
 			if r.Fix != "" && c.Verdict == facts.VerdictRefused {
 				fmt.Fprintf(w, "           → %s\n", wrap(r.Fix, columns-13, strings.Repeat(" ", 13)))
 			}
@@ -143,9 +142,15 @@ func describeChoice(c *facts.Choice) string {
 // wrap breaks text at spaces so that no line is longer than width columns;
 // further lines start with indent.
 func wrap(text string, width int, indent string) string {
+	return wrapWords(strings.Fields(text), width, indent)
+}
+
+// wrapWords is wrap where the breaks may be. A word that is longer than width
+// has a line of its own.
+func wrapWords(words []string, width int, indent string) string {
 	var b strings.Builder
 	used := 0
-	for i, word := range strings.Fields(text) {
+	for i, word := range words {
 		n := len([]rune(word))
 		switch {
 		case i == 0:

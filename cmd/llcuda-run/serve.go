@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,7 +24,6 @@ type serveOptions struct {
 	host  string
 	port  int
 	args  []string
-	quiet bool
 }
 
 func newServe(s *cli.Streams, readHost hostReader) *cobra.Command {
@@ -60,7 +58,6 @@ or --port it wins.`,
 	o.flags(c.Flags())
 	c.Flags().StringVar(&o.host, "host", serve.DefaultHost, "the `ADDRESS` to listen on")
 	c.Flags().IntVar(&o.port, "port", 8080, "the `PORT` to listen on; 0 takes a free one")
-	c.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "do not print llama-server's own log")
 	return c
 }
 
@@ -70,7 +67,7 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	model, err := models.Resolve(ctx, o.model, models.Options{CacheDir: filepath.Join(st.Dir(), "cache")})
+	model, err := models.Resolve(ctx, o.model, models.Options{CacheDir: modelCache(st)})
 	if err != nil {
 		return err
 	}
@@ -90,10 +87,10 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 
 	so := serve.Options{
 		Dir: installed.Dir, Model: model.Path, Args: o.args, Host: o.host, Port: o.port,
-		Env: s.Environ, Log: o.log(s), Stdout: s.Err, Stderr: s.Err,
+		Env: s.Environ, Log: o.log(s), Stdout: s.Out,
 	}
-	if o.quiet {
-		so.Stdout, so.Stderr = nil, nil
+	if o.verbose {
+		so.Stderr = s.Err
 	}
 	onGPU := p.choice.Via != facts.VerdictCPU
 	so.WantGPU, so.HideGPUs = onGPU, !onGPU
@@ -104,14 +101,37 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 
 	server, err := serve.Start(ctx, so)
 	if err != nil {
+		if !o.verbose {
+			writeTail(s, err)
+		}
 		return interrupted(ctx, err)
 	}
 	for _, w := range server.Warnings() {
 		note(s, "warning: %s", w)
 	}
-	note(s, "llama-server is ready, %s, serving %s", server.Backends(), model.Name)
+	note(s, "%s is ready, %s", model.Name, server.Backends())
 	fmt.Fprintln(s.Out, server.URL())
-	return follow(ctx, s, server)
+	err = follow(ctx, s, server)
+	if err != nil && !o.verbose {
+		writeTail(s, err)
+	}
+	return err
+}
+
+// writeTail prints the last lines of a server that died, which nobody saw.
+func writeTail(s *cli.Streams, err error) {
+	var died *serve.DiedError
+	if !errors.As(err, &died) {
+		return
+	}
+	const most = 12
+	tail := died.Tail
+	if len(tail) > most {
+		tail = tail[len(tail)-most:]
+	}
+	for _, line := range tail {
+		fmt.Fprintln(s.Err, "llama-server:", line)
+	}
 }
 
 // follow stays with a running server: signals are passed on, and its end is ours.

@@ -24,6 +24,8 @@ type Command = func(ts *testscript.TestScript, neg bool, args []string)
 //
 //	exits CODE PROGRAM ARG…          the program ends with this exit code
 //	await FILE REGEXP                wait until the file holds a line like this
+//	signal NAME SIGNAL               send INT, TERM, HUP or KILL to what keep runs as NAME
+//	columns FILE N                   no line is longer than N columns
 //	gone FILE                        wait until the process whose number is in the file has ended
 //	[!] found PATTERN                a file matches the shell pattern
 //	flip FILE                        change one bit in the middle of a file
@@ -35,7 +37,7 @@ type Command = func(ts *testscript.TestScript, neg bool, args []string)
 // A FILE pattern that matches one file stands for it.
 func Commands() map[string]Command {
 	return map[string]Command{
-		"exits": exits, "await": await, "gone": gone, "found": found,
+		"exits": exits, "await": await, "gone": gone, "found": found, "signal": send, "columns": columns,
 		"flip": flip, "cut": cut, "newkey": newKey, "mkdist": makeDist, "release": publish,
 	}
 }
@@ -70,6 +72,30 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		return re.Match(data)
 	}) {
 		ts.Fatalf("no %q in %s:\n%s", args[1], args[0], data)
+	}
+}
+
+func send(ts *testscript.TestScript, neg bool, args []string) {
+	known := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}
+	if neg || len(args) != 2 || known[args[1]] == 0 {
+		ts.Fatalf("usage: signal NAME INT|TERM|HUP|KILL")
+	}
+	await(ts, false, []string{args[0] + ".pid", "."})
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[0] + ".pid")))
+	ts.Check(err)
+	ts.Check(syscall.Kill(pid, known[args[1]]))
+}
+
+func columns(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: columns FILE N")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	for line := range strings.SplitSeq(ts.ReadFile(args[0]), "\n") {
+		if len([]rune(line)) > n {
+			ts.Fatalf("longer than %d columns: %q", n, line)
+		}
 	}
 }
 

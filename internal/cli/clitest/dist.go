@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -51,6 +52,8 @@ func makeDist(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	// A script's files have no mode; in a bundle it counts.
 	ts.Check(os.Chmod(filepath.Join(folder, "llama-server"), 0o755))
+	// Two bundles are two parts.
+	ts.Check(os.WriteFile(filepath.Join(folder, bundles.InfoName), fmt.Appendf(nil, "{\"cell\": %q}\n", id), 0o644))
 	var packed bytes.Buffer
 	p, err := bundles.Pack(context.Background(), folder, &packed, bundles.PackOptions{Level: 1})
 	ts.Check(err)

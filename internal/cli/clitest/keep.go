@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"runtime"
 	"syscall"
 )
@@ -13,9 +12,10 @@ import (
 //
 //	exec keep NAME PROGRAM ARG… &NAME&
 //
-// It runs PROGRAM, writes its stdout to NAME.out, its stderr to NAME.err and at
-// the end its exit code to NAME.code, passes signals on, and ends with 0. When
-// Keep is killed, PROGRAM is killed too, and NAME.code is not written.
+// It runs PROGRAM, writes its process number to NAME.pid, its stdout to
+// NAME.out, its stderr to NAME.err and at the end its exit code to NAME.code (-1
+// where a signal ended it), and ends with 0. Where Keep is killed, which is what
+// a failing script does, PROGRAM is killed too.
 func Keep() {
 	if err := keep(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
 		fmt.Fprintln(os.Stderr, "keep:", err)
@@ -24,8 +24,6 @@ func Keep() {
 }
 
 func keep(name, program string, args []string) error {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	out, err := os.Create(name + ".out")
 	if err != nil {
 		return err
@@ -38,17 +36,14 @@ func keep(name, program string, args []string) error {
 	defer errs.Close()
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = out, errs
-	// Its own group, so that only this program passes signals on to it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread() // Pdeathsig is bound to the thread
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	go func() {
-		for s := range signals {
-			_ = cmd.Process.Signal(s) // it may be gone
-		}
-	}()
+	if err := os.WriteFile(name+".pid", fmt.Appendf(nil, "%d\n", cmd.Process.Pid), 0o644); err != nil {
+		return err
+	}
 	_ = cmd.Wait() // its exit code tells
 	return os.WriteFile(name+".code", fmt.Appendf(nil, "%d\n", cmd.ProcessState.ExitCode()), 0o644)
 }
