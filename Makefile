@@ -37,6 +37,10 @@ test-engine: build ## the tests that need a real Dagger engine and a real llama-
 engine: ## a real Dagger engine and a local registry (no Docker needed, root is)
 	engine/up.sh
 
+.PHONY: images
+images: engine ## stand-ins for the images of the matrix (cpu, CUDA 11.8, CUDA 12.4) out of Debian's packages
+	engine/image.sh cpu cuda-11.8 cuda-12.4
+
 .PHONY: engine-stop
 engine-stop: ## stop them and leave no trace but the cache
 	engine/down.sh

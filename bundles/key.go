@@ -103,7 +103,7 @@ func (k PrivateKey) Public() PublicKey {
 }
 
 // Format keeps a key out of logs, whatever the verb.
-func (k PrivateKey) Format(s fmt.State, _ rune) { io.WriteString(s, "private key "+k.Public().ID()) }
+func (k PrivateKey) Format(s fmt.State, _ rune) { fmt.Fprint(s, "private key "+k.Public().ID()) }
 
 // GenerateKey makes a key pair. random is crypto/rand's where nil.
 func GenerateKey(random io.Reader) (PrivateKey, error) {

@@ -55,7 +55,7 @@ func emptyRoot(dir string) (*os.Root, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if _, err := f.Readdirnames(1); err != io.EOF {
+	if _, err := f.Readdirnames(1); !errors.Is(err, io.EOF) {
 		root.Close()
 		if err == nil {
 			err = fmt.Errorf("%q is not empty", dir)

@@ -71,7 +71,8 @@ func (b *daggerBuilder) Build(ctx context.Context, p matrix.Plan, o Job) (res Re
 	defer func() {
 		if err != nil {
 			res = Result{}
-			if _, ok := err.(*StepError); !ok {
+			var failed *StepError
+			if !errors.As(err, &failed) {
 				err = fmt.Errorf("cell %s: %w", p.Cell.ID, err)
 			}
 		}

@@ -26,7 +26,7 @@ func TestLostSessionIsCtrlCOrAnEngineThatWentAway(t *testing.T) {
 		t.Errorf("no Ctrl-C: %v", got)
 	}
 	failed := &StepError{ExitCode: 1}
-	if got := b.explain(t.Context(), "build", failed); got != failed {
+	if got := b.explain(t.Context(), "build", failed); !errors.Is(got, failed) {
 		t.Errorf("a failed step: %v", got)
 	}
 }

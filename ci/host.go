@@ -141,7 +141,7 @@ func (b *hostBuilder) step(ctx context.Context, s matrix.Step, dir string, env [
 
 	state := cmd.ProcessState
 	switch {
-	case ctx.Err() != nil && !(state.Success() && err == nil):
+	case ctx.Err() != nil && (!state.Success() || err != nil):
 		return fmt.Errorf("cell %s: step %s: %w", r.cell, s.Name, ctx.Err())
 	case state.Success():
 		return nil // also where only WaitDelay ended the wait for a pipe

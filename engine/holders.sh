@@ -14,7 +14,8 @@ release() { rm -f "$RUN/holders/$HOLDER"; }
 others() {
   local f dir pid
   for f in "$RUN"/holders/*; do
-    [ -f "$f" ] && [ "${f##*/}" != "$HOLDER" ] || continue
+    [ -f "$f" ] || continue
+    [ "${f##*/}" != "$HOLDER" ] || continue
     { read -r dir; read -r pid; } < "$f" || true
     if [ ! -d "$dir" ] || { [ -n "$pid" ] && [ ! -d "/proc/$pid" ]; }; then rm -f "$f"; continue; fi
     echo "$(basename "$f") ($dir)"

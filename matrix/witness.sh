@@ -13,7 +13,7 @@ if ! command -v cuobjdump >/dev/null 2>&1; then
 	exit 0
 fi
 printf 'cuobjdump %s\n' "$(cuobjdump --version | sed -n 's/.*release .*, V\([0-9.]*\).*/\1/p')" >"$file"
-cd "$out"
+cd "$out" || exit
 for name in *; do
 	[ -f "$name" ] && [ ! -L "$name" ] || continue
 	case $name in *.json) continue ;; esac

@@ -84,6 +84,13 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.builder != matrix.BuilderDagger && o.builder != matrix.BuilderHost {
+		return cli.Usagef("--builder %q: it is dagger or host", o.builder)
+	}
+	// What is wrong with the command line is said before anything is fetched.
+	if _, err := plansFor(m, cells, matrix.PlanOptions{Dirs: matrix.ContainerDirs, ImageFor: images, Builder: o.builder}); err != nil {
+		return err
+	}
 	if o.out, err = filepath.Abs(o.out); err != nil {
 		return err
 	}
@@ -146,14 +153,10 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 }
 
 func newBuilder(ctx context.Context, s *cli.Streams, o buildOptions) (ci.Builder, error) {
-	switch o.builder {
-	case "dagger":
-		return ci.NewDagger(ctx, ci.DaggerOptions{Env: s.EnvMap()})
-	case "host":
+	if o.builder == matrix.BuilderHost {
 		return ci.NewHost(ci.HostOptions{Env: s.EnvMap()})
-	default:
-		return nil, cli.Usagef("--builder %q: it is dagger or host", o.builder)
 	}
+	return ci.NewDagger(ctx, ci.DaggerOptions{Env: s.EnvMap()})
 }
 
 func describeSource(id matrix.SourceID) string {

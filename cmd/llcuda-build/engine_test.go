@@ -108,7 +108,7 @@ func TestAWrongBuildNeverBecomesABundle(t *testing.T) {
 func TestBothToolkitsPassEndToEnd(t *testing.T) {
 	for _, c := range []struct{ cell, toolkit, image, sm string }{
 		{"cuda11.8-sm75", "11.8", "LLCUDA_TEST_CUDA118", "75"},
-		{"cuda12.4-sm75", "12.4", "LLCUDA_TEST_CUDA124", "75"},
+		{"cuda12.4-sm86", "12.4", "LLCUDA_TEST_CUDA124", "86"},
 	} {
 		t.Run(c.cell, func(t *testing.T) {
 			out := t.TempDir()

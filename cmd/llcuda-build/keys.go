@@ -106,8 +106,8 @@ func interactive(s *cli.Streams) bool {
 }
 
 func askPassword(s *cli.Streams, prompt string) (string, error) {
-	fmt.Fprint(s.Err, prompt)
 	if in, ok := s.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		fmt.Fprint(s.Err, prompt)
 		secret, err := term.ReadPassword(int(in.Fd()))
 		fmt.Fprintln(s.Err)
 		return string(secret), err

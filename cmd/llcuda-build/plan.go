@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -67,18 +65,18 @@ func runPlan(s *cli.Streams, o planOptions) error {
 	}
 }
 
+// plansFor plans cells. What a plan complains of is the command line, the same
+// for every cell: the first error is enough.
 func plansFor(m *matrix.Matrix, cells []matrix.Cell, o matrix.PlanOptions) ([]matrix.Plan, error) {
 	plans := make([]matrix.Plan, 0, len(cells))
-	var errs []error
 	for _, c := range cells {
 		p, err := m.Plan(c, o)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("planning %s: %w", c.ID, err))
-			continue
+			return nil, &cli.Error{Err: err, Code: cli.ExitUsage}
 		}
 		plans = append(plans, p)
 	}
-	return plans, errors.Join(errs...)
+	return plans, nil
 }
 
 // parseImages reads --image TOOLKIT=REF flags; the cpu cell's toolkit is "cpu".

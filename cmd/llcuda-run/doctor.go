@@ -59,7 +59,10 @@ func runDoctor(ctx context.Context, s *cli.Streams, o doctorOptions) error {
 	if o.from == "" {
 		fmt.Fprintln(s.Out, "\nno release was asked: --from SOURCE judges its bundles on this host")
 	} else {
-		fmt.Fprintf(s.Out, "\n%s\n", wrap(describeChoice(report.Choice), columns, ""))
+		fmt.Fprintln(s.Out)
+		if report.Choice != nil || explanation == "" {
+			fmt.Fprintln(s.Out, wrap(describeChoice(report.Choice), columns, ""))
+		}
 		if explanation != "" {
 			fmt.Fprintln(s.Out, wrap(explanation, columns, ""))
 		}

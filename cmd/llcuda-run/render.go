@@ -87,27 +87,44 @@ func describeGPU(g facts.GPU) string {
 	return text
 }
 
-// writeCandidates prints each bundle's verdict and its reasons, the chosen one first.
+// writeCandidates prints each bundle's verdict and its reasons, the chosen one
+// first. Facts that are not known and that no verdict hinges on are left to --json.
 func writeCandidates(w io.Writer, choice *facts.Choice, candidates []facts.Candidate) {
 	ordered := slices.Clone(candidates)
 	slices.SortStableFunc(ordered, func(a, b facts.Candidate) int { return rank(choice, a) - rank(choice, b) })
+	left := 0
 	for _, c := range ordered {
 		mark := " "
 		if choice != nil && choice.Bundle == c.Bundle {
 			mark = "*"
 		}
 		fmt.Fprintf(w, "%s %-8s %s\n", mark, c.Verdict, c.Bundle)
-		for _, r := range c.Reasons {
-			code := fmt.Sprintf("[%s]", r.Code)
-			if r.CUDAError != 0 {
-				code = fmt.Sprintf("[%s, CUDA error %d]", r.Code, r.CUDAError)
-			}
-			words := append(strings.Fields(r.Text), code) // the code is never broken
-			fmt.Fprintf(w, "           %s\n", wrapWords(words, columns-11, strings.Repeat(" ", 11)))
-			if r.Fix != "" && c.Verdict == facts.VerdictRefused {
-				fmt.Fprintf(w, "           → %s\n", wrap(r.Fix, columns-13, strings.Repeat(" ", 13)))
-			}
+		if c.Verdict == facts.VerdictCPU && mark == " " && choice != nil {
+			fmt.Fprintf(w, "           %s\n", wrap("It holds no GPU code: for machines without an NVIDIA GPU, or with --cpu.", columns-11, strings.Repeat(" ", 11)))
 		}
+		for _, r := range c.Reasons {
+			if r.Code == facts.UnknownFact && c.Verdict != facts.VerdictUnknown {
+				left++
+				continue
+			}
+			writeReason(w, r, c.Verdict == facts.VerdictRefused)
+		}
+	}
+	if left > 0 {
+		fmt.Fprintf(w, "\n%s\n", wrap("Some facts about this host are not known; no verdict hinges on them, and --json lists them.", columns, ""))
+	}
+}
+
+// writeReason prints a sentence with its code and, where asked, what to do.
+func writeReason(w io.Writer, r facts.Reason, withFix bool) {
+	code := fmt.Sprintf("[%s]", r.Code)
+	if r.CUDAError != 0 {
+		code = fmt.Sprintf("[%s, CUDA error %d]", r.Code, r.CUDAError)
+	}
+	words := append(strings.Fields(r.Text), code) // the code is never broken
+	fmt.Fprintf(w, "           %s\n", wrapWords(words, columns-11, strings.Repeat(" ", 11)))
+	if r.Fix != "" && withFix {
+		fmt.Fprintf(w, "           → %s\n", wrap(r.Fix, columns-13, strings.Repeat(" ", 13)))
 	}
 }
 

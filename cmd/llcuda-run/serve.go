@@ -83,7 +83,7 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer func() { _ = release() }()
 
 	so := serve.Options{
 		Dir: installed.Dir, Model: model.Path, Args: o.args, Host: o.host, Port: o.port,

@@ -124,11 +124,7 @@ func hostOf(ctx context.Context, o whyOptions) (facts.Host, error) {
 	if !simulated {
 		return o.readHost(ctx), nil
 	}
-	h, err := compat.SimulatedHost(o.simulate)
-	if err != nil {
-		return h, &cli.Error{Err: err, Code: cli.ExitUsage}
-	}
-	return h, nil
+	return compat.SimulatedHost(o.simulate)
 }
 
 // readFacts reads a doctor report, a why document or a bare host.

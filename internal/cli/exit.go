@@ -47,8 +47,14 @@ type Error struct {
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint is what to type or do.
-func (e *Error) Hint() string { return e.Cure }
+// Hint is what to type or do; without a Cure, what the error inside says.
+func (e *Error) Hint() string {
+	var inner interface{ Hint() string }
+	if e.Cure == "" && errors.As(e.Err, &inner) {
+		return inner.Hint()
+	}
+	return e.Cure
+}
 
 // ExitCode is the program's exit code.
 func (e *Error) ExitCode() int { return e.Code }

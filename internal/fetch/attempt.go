@@ -86,8 +86,8 @@ func attempt(ctx context.Context, o Options, p *partial) (err error) {
 		return err
 	}
 	shut := sync.OnceValue(body.Close)
-	defer shut()
-	defer context.AfterFunc(ctx, func() { shut() })()
+	defer func() { _ = shut() }()
+	defer context.AfterFunc(ctx, func() { _ = shut() })()
 
 	if total >= 0 && total != o.Size {
 		return &MismatchError{Name: o.Name, Want: sizeText(o.Size), Got: sizeText(total)}

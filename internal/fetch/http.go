@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -155,7 +156,8 @@ func place(u *url.URL) string {
 // redact removes the query from the URL in a client's error: signed storage
 // URLs carry their secret there.
 func redact(err error) error {
-	if ue, ok := err.(*url.Error); ok {
+	var ue *url.Error
+	if errors.As(err, &ue) {
 		if u, perr := url.Parse(ue.URL); perr == nil {
 			ue.URL = place(u)
 		} else {

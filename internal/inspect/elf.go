@@ -217,9 +217,6 @@ func (o *object) fileOffset(addr uint64) (uint64, bool) {
 	return 0, false
 }
 
-// isHost says whether the file runs on a CPU.
-func (o *object) isHost() bool { return o.machine != machineCUDA }
-
 // cString is the NUL-terminated string at off, "" where there is none.
 func cString(table []byte, off uint64) string {
 	if off >= uint64(len(table)) {

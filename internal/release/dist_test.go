@@ -32,10 +32,10 @@ func writeDist(t testing.TB, llama string) string {
 	t.Helper()
 	dist := t.TempDir()
 	runtime := pack(t, dist, "cublas-12.4.tar.zst", map[string]string{"libcublas.so.12": "cublas"})
-	runtime.Part.Kind, runtime.Part.Form = bundles.PartRuntime, "stock"
+	runtime.Kind, runtime.Form = bundles.PartRuntime, "stock"
 	for _, id := range []string{"cuda12.4-all", "cuda12.4-sm75"} {
 		app := pack(t, dist, "llama-"+id+".tar.zst", map[string]string{"llama-server": llama + id, "libggml-cuda.so": "sass of " + id})
-		app.Part.Kind = bundles.PartApp
+		app.Kind = bundles.PartApp
 		_, err := bundles.WriteFragment(dist, bundles.Fragment{
 			Bundle: bundles.Bundle{ID: id, Cell: id, Platform: "linux/amd64", Toolkit: "12.4.1", App: app.key,
 				Source: bundles.Source{Fixture: true}, Runtime: []string{bundles.RuntimeHost, runtime.key}},

@@ -229,7 +229,7 @@ func copyPart(ctx context.Context, from, to, key string) (err error) {
 			err = werr
 		}
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	if err := errors.Join(err, dst.Chmod(0o644), dst.Sync(), dst.Close()); err != nil {

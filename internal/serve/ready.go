@@ -34,7 +34,7 @@ func (s *Server) awaitReady(ctx context.Context, stall time.Duration) error {
 		case <-s.done:
 			return s.endedEarly()
 		case <-ctx.Done():
-			s.end()
+			_ = s.end() // the error that matters is the one below
 			return fmt.Errorf("waiting for llama-server: %w", context.Cause(ctx))
 		case <-tick.C:
 		}
@@ -51,7 +51,7 @@ func (s *Server) awaitReady(ctx context.Context, stall time.Duration) error {
 			before, used, moved = now, use, time.Now()
 		case idle >= stall:
 			tail := s.out.last()
-			s.end()
+			_ = s.end() // the error that matters is the one below
 			return &StallError{For: idle, Tail: tail}
 		}
 	}

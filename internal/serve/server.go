@@ -91,7 +91,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	if err := s.proveGPU(o.WantGPU); err != nil {
-		s.end()
+		_ = s.end() // the error that matters is the one below
 		return nil, err
 	}
 	s.log.Info("llama-server ready", "url", s.url, "runs", s.Backends().String())

@@ -51,7 +51,7 @@ func (s *Store) GC(ctx context.Context, dry bool) (Swept, error) {
 	if err != nil {
 		return Swept{}, err
 	}
-	defer unlock()
+	defer func() { _ = unlock() }()
 	names, err := w.garbage()
 	if err != nil {
 		return Swept{}, err
@@ -86,7 +86,7 @@ func (w *session) garbage() ([]string, error) {
 		name := strings.TrimSuffix(strings.TrimSuffix(e.Name(), ".new"), ".json")
 		_, err := w.root.Lstat(partsDir + "/" + name + ".json")
 		whole := err == nil && !strings.HasSuffix(e.Name(), ".new")
-		if strings.HasPrefix(name, "sha256-") && !(used[name] && whole) {
+		if strings.HasPrefix(name, "sha256-") && (!used[name] || !whole) {
 			names = append(names, partsDir+"/"+e.Name())
 		}
 	}

@@ -53,7 +53,7 @@ func (s *Store) SaveManifest(source string, raw, sig []byte, sequence int64) err
 	if err != nil {
 		return readOnly(err)
 	}
-	defer unlock()
+	defer func() { _ = unlock() }()
 	old, err := s.source(root, source)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

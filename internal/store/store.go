@@ -212,7 +212,7 @@ func (s *Store) takeLock(ctx context.Context, root *os.Root, waiting func(pid in
 func holder(f *os.File) int {
 	b := make([]byte, 20)
 	n, err := f.ReadAt(b, 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return 0
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))

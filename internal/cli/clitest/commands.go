@@ -28,6 +28,7 @@ type Command = func(ts *testscript.TestScript, neg bool, args []string)
 //	columns FILE N                   no line is longer than N columns
 //	gone FILE                        wait until the process whose number is in the file has ended
 //	[!] found PATTERN                a file matches the shell pattern
+//	one PATTERN                      exactly one file matches
 //	flip FILE                        change one bit in the middle of a file
 //	cut FILE N                       keep the first N bytes of a file
 //	newkey FILE                      a key pair: FILE and FILE.pub
@@ -38,6 +39,12 @@ type Command = func(ts *testscript.TestScript, neg bool, args []string)
 func Commands() map[string]Command {
 	return map[string]Command{
 		"exits": exits, "await": await, "gone": gone, "found": found, "signal": send, "columns": columns,
+		"one": func(ts *testscript.TestScript, neg bool, args []string) {
+			if neg || len(args) != 1 {
+				ts.Fatalf("usage: one PATTERN")
+			}
+			one(ts, args[0])
+		},
 		"flip": flip, "cut": cut, "newkey": newKey, "mkdist": makeDist, "release": publish,
 	}
 }

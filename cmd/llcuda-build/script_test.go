@@ -1,0 +1,80 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/waqasm86/llcuda/internal/cli/clitest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden texts of the scripts")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"llcuda-build": main,
+		"keep":         clitest.Keep,
+	})
+}
+
+func TestScripts(t *testing.T) {
+	repository, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		Cmds:               clitest.Commands(),
+		UpdateScripts:      *update,
+		RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("SAMPLES", filepath.Join(repository, "internal/inspect/testdata"))
+			e.Setenv("MATRIX", filepath.Join(repository, "matrix/cuda.yaml"))
+			e.Setenv("SELF", self)
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("LLCUDA_CACHE", filepath.Join(e.WorkDir, "cache"))
+			return tools(e)
+		},
+	})
+}
+
+// tools makes the PATH of a script: the programs under test, the few of this
+// machine that a plan's own scripts call, and in place of compilers programs
+// that do nothing. No toolkit of this machine is on it. A script that builds
+// brings its own cmake.
+func tools(e *testscript.Env) error {
+	dir := filepath.Join(e.WorkDir, "tools")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{"sh", "cat", "chmod", "cp", "getconf", "ls", "mkdir", "rm", "sed", "sleep"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			return fmt.Errorf("a plan's scripts call it: %w", err)
+		}
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return err
+		}
+		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"ninja", "cc", "c++", "nvcc", "strip", "readelf"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			return err
+		}
+	}
+	programs, _, _ := strings.Cut(e.Getenv("PATH"), string(filepath.ListSeparator))
+	e.Setenv("PATH", programs+string(filepath.ListSeparator)+dir)
+	return nil
+}
