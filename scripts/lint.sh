@@ -22,7 +22,7 @@ go vet -tags engine ./...
 need shellcheck shellcheck
 git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck -S warning -x -P SCRIPTDIR
 # what must never be committed
-if git grep -nIE '(registry\.npmjs|proxy\.golang|deb\.debian|/root/|/home/[a-z])' -- . ':!scripts/lint.sh' ':!*_test.go' ':!*testdata*' ':!internal/inspect/*.go' ':!docs/proof/*'; then
+if git grep -nIE '(registry\.npmjs|proxy\.golang|deb\.debian|(^|[^[:alnum:]_.-])/(root|home/[a-z]+)/[a-z.])' -- . ':!scripts/lint.sh' ':!*_test.go' ':!*testdata*' ':!internal/inspect/*.go' ':!docs/proof/*'; then
   die "a private path or the host name of a package registry, see above"
 fi
 echo "lint: clean"

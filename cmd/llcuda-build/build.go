@@ -190,7 +190,7 @@ func short(id string) string {
 // labelled names the cell in each of the joined errors, and keeps what the user
 // may act on.
 func labelled(cell string, err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost error only
 		all := slices.Clone(joined.Unwrap())
 		for i, e := range all {
 			all[i] = labelled(cell, e)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/internal/cli/clitest"
 )
 
@@ -23,6 +24,19 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// opens checks a release as a runner does: opens FOLDER KEY.pub REPOSITORY.
+func opens(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: opens FOLDER KEY.pub REPOSITORY")
+	}
+	key, err := bundles.ReadPublicKey(ts.MkAbs(args[1]))
+	ts.Check(err)
+	raw := ts.ReadFile(filepath.Join(args[0], bundles.ManifestName))
+	sig := ts.ReadFile(filepath.Join(args[0], bundles.SignatureName))
+	_, err = bundles.Open([]byte(raw), []byte(sig), []bundles.PublicKey{key}, bundles.Want{Repository: args[2], Release: filepath.Base(args[0])})
+	ts.Check(err)
+}
+
 func TestScripts(t *testing.T) {
 	repository, err := filepath.Abs("../..")
 	if err != nil {
@@ -32,9 +46,11 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	commands := clitest.Commands()
+	commands["opens"] = opens
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
-		Cmds:               clitest.Commands(),
+		Cmds:               commands,
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {

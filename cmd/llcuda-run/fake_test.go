@@ -17,8 +17,8 @@ import (
 // Variables that tell the fake llama-server what to be. They pass through
 // llcuda-run's own treatment of the environment, as a user's would.
 const (
-	// fakeMode: "" serves, "library" dies for lack of one, "stubborn" serves and
-	// does not stop when it is asked.
+	// fakeMode: "" serves on the CPU, "gpu" on a GPU, "library" dies for lack of one, "loading" is never
+	// ready, "stubborn" serves and does not stop when it is asked.
 	fakeMode = "FAKE_SERVER"
 	// fakePID names a file for the number of its process.
 	fakePID = "FAKE_SERVER_PID"
@@ -61,7 +61,7 @@ func fakeServer() {
 	loading.Store(2) // how often it says 503
 	mux := http.NewServeMux()
 	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
-		if loading.Add(-1) >= 0 {
+		if loading.Add(-1) >= 0 || os.Getenv(fakeMode) == "loading" {
 			http.Error(w, `{"error":{"message":"Loading model","code":503}}`, http.StatusServiceUnavailable)
 			return
 		}
@@ -81,6 +81,10 @@ func fakeServer() {
 	go func() { _ = server.Serve(l) }()
 	say("cmn  common_param: device_info:")
 	say("cmn  common_param:   - CPU     : A CPU (24105 MiB, 24105 MiB free)")
+	if os.Getenv(fakeMode) == "gpu" {
+		say("cmn  common_param:   - CUDA0   : Tesla T4 (15109 MiB, 14999 MiB free)")
+		say("load_tensors: offloaded 3/3 layers to GPU")
+	}
 	say("srv  llama_server: listening on http://%s", l.Addr())
 	for sig := range signals {
 		say("signal %v", sig)

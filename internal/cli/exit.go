@@ -96,8 +96,11 @@ func Report(w io.Writer, program string, code int, err error) {
 	}
 }
 
-// split takes a top-level errors.Join apart.
+// split takes a top-level errors.Join apart, also one that only got an exit code.
 func split(err error) []error {
+	if coded, ok := err.(*Error); ok && coded.Cure == "" { //nolint:errorlint // the outermost error only
+		return split(coded.Err)
+	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok && strings.Contains(err.Error(), "\n") {
 		var all []error
 		for _, e := range joined.Unwrap() {
