@@ -54,6 +54,8 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
+			// With -race each program would wait a second at its end.
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("SAMPLES", filepath.Join(repository, "internal/inspect/testdata"))
 			e.Setenv("MATRIX", filepath.Join(repository, "matrix/cuda.yaml"))
 			e.Setenv("SELF", self)

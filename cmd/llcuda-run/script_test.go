@@ -85,6 +85,8 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
+			// With -race each program would wait a second at its end.
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("SAMPLES", samples)
 			e.Setenv("LLCUDA_HOME", filepath.Join(e.WorkDir, "store"))
 			// What a bundle needs for its llama-server to be the fake one.
