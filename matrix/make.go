@@ -104,6 +104,9 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 	add(m.build.env)
 	if o.Builder == BuilderHost {
 		p.Image = BuilderHost
+		// What a host's compilers make asks for the host's glibc: its floor is
+		// read and published, and promised by nobody.
+		p.Cell.Glibc = ""
 	} else {
 		name := c.Toolkit
 		if !cuda {

@@ -64,4 +64,7 @@ type HostLib struct {
 	Soname  string `json:"soname"`
 	Path    string `json:"path"`
 	Version string `json:"version,omitempty"`
+	// DirNeeded marks a copy that the loader's default search would not find:
+	// it finds none of that name, or another one.
+	DirNeeded bool `json:"dir_needed,omitempty"`
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -121,8 +122,10 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	}
 	defer builder.Close()
 
+	// On a host ccache is used where it is there; images always have it.
+	_, noCcache := exec.LookPath("ccache")
 	job := cellJob{options: o, matrix: m, builder: builder, tree: tree, progress: progress,
-		plan: matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder}}
+		plan: matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder, Ccache: noCcache == nil}}
 	built := make([]builtCell, len(cells))
 	errs := make([]error, len(cells))
 	var group errgroup.Group

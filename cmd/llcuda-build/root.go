@@ -31,6 +31,7 @@ func newRoot(s *cli.Streams) *cobra.Command {
 		newPlan(s, matrixFile),
 		newBuild(s, matrixFile),
 		newInspect(s),
+		newVerify(s, matrixFile),
 		newKeygen(s),
 		newPublish(s),
 	)

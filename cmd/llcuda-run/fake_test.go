@@ -36,6 +36,7 @@ func fakeServer() {
 		say("argument <%s>", a)
 	}
 	say("CUDA_VISIBLE_DEVICES <%s>", os.Getenv("CUDA_VISIBLE_DEVICES"))
+	say("LD_LIBRARY_PATH <%s>", os.Getenv("LD_LIBRARY_PATH"))
 	if file := os.Getenv(fakePID); file != "" {
 		if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
 			say("%v", err)

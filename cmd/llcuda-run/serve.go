@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/bundles/facts"
 	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/internal/compat"
 	"github.com/waqasm86/llcuda/internal/models"
 	"github.com/waqasm86/llcuda/internal/serve"
 )
@@ -96,6 +100,9 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 	so.WantGPU, so.HideGPUs = onGPU, !onGPU
 	if d := p.host.Driver; onGPU && d != nil && d.DirNeeded {
 		so.DriverDir = d.Dir
+	}
+	if p.choice.Runtime == bundles.RuntimeHost {
+		so.LibDirs = libDirs(compat.HostRuntime(p.release.manifest.Parts[p.bundle.App], p.host))
 	}
 	so.GPUs = remaining(p.host, p.choice.Hide)
 
@@ -183,6 +190,18 @@ func interrupted(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
+}
+
+// libDirs are the folders of the host's libraries that the loader would not find
+// by itself, in their order; each once.
+func libDirs(libs []facts.HostLib) []string {
+	var dirs []string
+	for _, l := range libs {
+		if dir := filepath.Dir(l.Path); l.DirNeeded && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // remaining are the visible GPUs but the hidden ones, as the driver names them;

@@ -154,6 +154,26 @@ func onHost(libs []facts.HostLib, soname string) *facts.HostLib {
 	return best
 }
 
+// HostRuntime are the host's copies of the CUDA libraries that an app needs, the
+// newest of each, ordered by SONAME: what a runtime of bundles.RuntimeHost is
+// made of. What the host lacks is left out.
+//
+// libcublas comes before libcudart: where their folders go into one search path
+// in this order, libcublas and the libcublasLt beside it stay one version.
+func HostRuntime(app bundles.Part, h facts.Host) []facts.HostLib {
+	var libs []facts.HostLib
+	for _, n := range app.Needs {
+		if !cudaLibrary(n.Soname) {
+			continue
+		}
+		if l := onHost(h.Libs, n.Soname); l != nil {
+			libs = append(libs, *l)
+		}
+	}
+	slices.SortFunc(libs, func(a, b facts.HostLib) int { return strings.Compare(a.Soname, b.Soname) })
+	return libs
+}
+
 // leftOpen is a fact of the host that is not known and, here, not needed.
 func leftOpen(h *prepared, field, asks string) facts.Reason {
 	why := h.Unknown[field]

@@ -66,8 +66,8 @@ func TestColabsT4ThroughRealLibraries(t *testing.T) {
 		CPU:  h.CPU,
 		Env:  map[string]string{"CUDA_VISIBLE_DEVICES": "0"},
 		Libs: []facts.HostLib{
-			{Soname: "libcuda.so.1", Path: "/usr/lib64-nvidia/libcuda.so.1", Version: "535.104.05"},
-			{Soname: "libnvidia-ptxjitcompiler.so.1", Path: "/usr/lib64-nvidia/libnvidia-ptxjitcompiler.so.1", Version: "535.104.05"}},
+			{Soname: "libcuda.so.1", Path: "/usr/lib64-nvidia/libcuda.so.1", Version: "535.104.05", DirNeeded: true},
+			{Soname: "libnvidia-ptxjitcompiler.so.1", Path: "/usr/lib64-nvidia/libnvidia-ptxjitcompiler.so.1", Version: "535.104.05", DirNeeded: true}},
 		Where:   []string{"colab"},
 		Unknown: map[string]string{"libc": "libc.so.6 not found", "glibcxx": "libstdc++.so.6 not found"},
 	}
@@ -324,13 +324,37 @@ func TestCUDALibrariesOnTheHost(t *testing.T) {
 	m.env["VIRTUAL_ENV"] = "/venv"
 	want := []facts.HostLib{
 		{Soname: "libcudart.so.11.0", Path: "/usr/lib64/libcudart.so.11.0"},
-		{Soname: "libcublas.so.12", Path: "/usr/local/cuda/lib64/libcublas.so.12", Version: "12.8.4.1"},
-		{Soname: "libcublas.so.12", Path: "/usr/local/lib/python3.11/dist-packages/nvidia/cublas/lib/libcublas.so.12", Version: "12.4.5.8"},
-		{Soname: "libcudart.so.12", Path: "/usr/local/lib/python3.11/dist-packages/nvidia/cuda_runtime/lib/libcudart.so.12", Version: "12.4.127"},
-		{Soname: "libcublas.so.13", Path: "/venv/lib/python3.13/site-packages/nvidia/cu13/lib/libcublas.so.13"},
+		{Soname: "libcublas.so.12", Path: "/usr/local/cuda/lib64/libcublas.so.12", Version: "12.8.4.1", DirNeeded: true},
+		{Soname: "libcublas.so.12", Path: "/usr/local/lib/python3.11/dist-packages/nvidia/cublas/lib/libcublas.so.12", Version: "12.4.5.8", DirNeeded: true},
+		{Soname: "libcudart.so.12", Path: "/usr/local/lib/python3.11/dist-packages/nvidia/cuda_runtime/lib/libcudart.so.12", Version: "12.4.127", DirNeeded: true},
+		{Soname: "libcublas.so.13", Path: "/venv/lib/python3.13/site-packages/nvidia/cu13/lib/libcublas.so.13", DirNeeded: true},
 	}
 	if diff := cmp.Diff(want, m.read().Libs); diff != "" {
 		t.Errorf("libraries (-want +got):\n%s", diff)
+	}
+}
+
+func TestLibrariesThatTheLoaderFindsByItself(t *testing.T) {
+	m := newMachine(t)
+	m.put("/usr/local/cuda/lib64/libcudart.so.12.8.90", "a")
+	m.link("/usr/local/cuda/lib64/libcudart.so.12", "libcudart.so.12.8.90")
+	m.put("/usr/local/cuda/lib64/libcublas.so.12", "b")
+	m.put("/usr/lib64/libcublas.so.12", "c")
+	m.put("/opt/mine/libcublasLt.so.12", "d")
+	m.env["LD_LIBRARY_PATH"] = "/opt/mine"
+	m.put("/etc/ld.so.cache", string(newCache([]cacheEntry{{cacheLibc6 | cacheX8664, "libcudart.so.12", "/usr/local/cuda/lib64/libcudart.so.12"}})))
+	needed := map[string]bool{}
+	for _, l := range m.read().Libs {
+		needed[l.Path] = l.DirNeeded
+	}
+	want := map[string]bool{
+		"/usr/local/cuda/lib64/libcudart.so.12": false, // in the cache
+		"/usr/lib64/libcublas.so.12":            false, // in a default folder
+		"/usr/local/cuda/lib64/libcublas.so.12": true,  // another one of the name is found first
+		"/opt/mine/libcublasLt.so.12":           true,  // a server does not inherit LD_LIBRARY_PATH
+	}
+	if diff := cmp.Diff(want, needed); diff != "" {
+		t.Errorf("the folder is needed (-want +got):\n%s", diff)
 	}
 }
 

@@ -36,7 +36,7 @@ func readLibs(t tree, l *loader, d driverFiles, env map[string]string) []facts.H
 				version = m[1]
 			}
 		}
-		libs = append(libs, facts.HostLib{Soname: soname, Path: p, Version: version})
+		libs = append(libs, facts.HostLib{Soname: soname, Path: p, Version: version, DirNeeded: !l.defaults(soname, real)})
 	}
 	if d.libcuda != "" && !d.stub {
 		add(d.libcuda, sonameCUDA, d.version)

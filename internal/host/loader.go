@@ -52,6 +52,17 @@ func (l *loader) fromSystem(soname string) (string, bool) {
 	return l.in(defaultDirs[:], soname)
 }
 
+// defaults says whether a program without LD_LIBRARY_PATH that asks for soname
+// gets this file; real has no links in it.
+func (l *loader) defaults(soname, real string) bool {
+	p, ok := l.fromSystem(soname)
+	if !ok {
+		return false
+	}
+	found, ok := l.tree.real(p)
+	return ok && found == real
+}
+
 // find is what a program that asks for soname would get.
 func (l *loader) find(soname string) (string, bool) {
 	if p, ok := l.fromEnv(soname); ok {

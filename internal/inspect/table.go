@@ -95,6 +95,43 @@ func (t *tableWriter) device(d *facts.Device) {
 	for _, u := range d.Unknown {
 		t.line("  unknown: %s, in %s", u.What, plural(u.Units, "unit"))
 	}
+	for i, f := range d.Floors {
+		label := "         "
+		if i == 0 {
+			label = "runs on: "
+		}
+		t.line("  %s %s", label, Floor(f))
+	}
+}
+
+// Floor is one floor in words: "8.6-8.x but 8.7: machine code, driver 525.60.13
+// (CUDA 12.0) or newer".
+func Floor(f facts.Floor) string {
+	text := "compute capability " + f.CC
+	if len(f.Except) > 0 {
+		text += " but " + strings.Join(f.Except, ", ")
+	}
+	switch f.Via {
+	case facts.ViaSASS:
+		text += ": machine code"
+	case facts.ViaPTX:
+		text += ": PTX, compiled by the driver"
+	default:
+		text += ": does not run"
+		if l := f.Lacking; l != nil {
+			text += fmt.Sprintf(", %d of %s lack an image", l.Units, plural(l.Of, "unit"))
+		}
+		return text
+	}
+	switch {
+	case f.MinDriver != nil && f.MinCUDA != nil:
+		text += fmt.Sprintf(", driver %s (CUDA %s) or newer", *f.MinDriver, *f.MinCUDA)
+	case f.MinCUDA != nil:
+		text += fmt.Sprintf(", a driver of CUDA %s or newer", *f.MinCUDA)
+	case f.MinDriver != nil:
+		text += fmt.Sprintf(", driver %s or newer", *f.MinDriver)
+	}
+	return text
 }
 
 // targets is the table of SM × units × how.

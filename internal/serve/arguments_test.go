@@ -92,6 +92,8 @@ func TestChildEnv(t *testing.T) {
 		{"nothing inherited", nil, EnvOptions{Dir: "/b"}, []string{"GGML_NO_BACKTRACE=1", "LD_LIBRARY_PATH=/b"}, nil},
 		{"the driver's folder comes after the bundle's", nil, EnvOptions{Dir: "/b", DriverDir: "/usr/lib64-nvidia"},
 			[]string{"GGML_NO_BACKTRACE=1", "LD_LIBRARY_PATH=/b:/usr/lib64-nvidia"}, nil},
+		{"the host's CUDA libraries come between", nil, EnvOptions{Dir: "/b", LibDirs: []string{"/usr/local/cuda/lib64", "/wheel/lib"}, DriverDir: "/usr/lib64-nvidia"},
+			[]string{"GGML_NO_BACKTRACE=1", "LD_LIBRARY_PATH=/b:/usr/local/cuda/lib64:/wheel/lib:/usr/lib64-nvidia"}, nil},
 		{"the rest is kept as it is", []string{"PATH=/bin", "CUDA_VISIBLE_DEVICES=1", "LLAMA_ARG_CTX_SIZE=9", "ODD", "EMPTY="}, EnvOptions{Dir: "/b"},
 			[]string{"PATH=/bin", "CUDA_VISIBLE_DEVICES=1", "LLAMA_ARG_CTX_SIZE=9", "ODD", "EMPTY=", "GGML_NO_BACKTRACE=1", "LD_LIBRARY_PATH=/b"}, nil},
 		{"what could swap a library is dropped, twice if need be",

@@ -24,6 +24,9 @@ var dropped = map[string]string{
 type EnvOptions struct {
 	// Dir is the bundle's folder.
 	Dir string
+	// LibDirs are folders of CUDA libraries that the bundle takes from this host
+	// and the loader would not find. They come after the bundle's.
+	LibDirs []string
 	// DriverDir is the folder of libcuda where the loader would not find it, else "".
 	DriverDir string
 	// CUDABackend is the path of the bundle's CUDA backend, "" where it has
@@ -41,10 +44,11 @@ type EnvOptions struct {
 // ChildEnv is the environment of the server, made from env ("NAME=value"), and
 // the names of the variables that were dropped from it, sorted.
 func ChildEnv(env []string, o EnvOptions) (child, gone []string) {
-	set := map[string]string{"LD_LIBRARY_PATH": o.Dir}
+	dirs := slices.Concat([]string{o.Dir}, o.LibDirs)
 	if o.DriverDir != "" {
-		set["LD_LIBRARY_PATH"] += string(filepath.ListSeparator) + o.DriverDir
+		dirs = append(dirs, o.DriverDir)
 	}
+	set := map[string]string{"LD_LIBRARY_PATH": strings.Join(dirs, string(filepath.ListSeparator))}
 	if o.CUDABackend != "" {
 		set["GGML_BACKEND_PATH"] = o.CUDABackend
 	}

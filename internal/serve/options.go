@@ -25,6 +25,10 @@ type Options struct {
 	Host string
 	// Port is 0 for one that is free.
 	Port int
+	// LibDirs are absolute folders of CUDA libraries that the bundle takes from
+	// this host, only those that the loader would not search. The bundle's own
+	// libraries come before theirs, theirs before the system's.
+	LibDirs []string
 	// DriverDir is the folder of libcuda, only where the loader would not find it.
 	DriverDir string
 	// WorkDir is the server's working directory, "" is this process's.

@@ -57,7 +57,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := EnvOptions{Dir: o.Dir, DriverDir: o.DriverDir, GPUs: o.GPUs, HideGPUs: o.HideGPUs}
+	env := EnvOptions{Dir: o.Dir, LibDirs: o.LibDirs, DriverDir: o.DriverDir, GPUs: o.GPUs, HideGPUs: o.HideGPUs}
 	if backend := filepath.Join(o.Dir, cudaBackend); !o.HideGPUs {
 		if _, err := os.Stat(backend); err == nil {
 			env.CUDABackend = backend
@@ -68,6 +68,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	child, gone := ChildEnv(o.Env, env)
 	for _, name := range gone {
 		o.Log.Info("variable not passed on", "name", name, "because", "it "+dropped[name])
+	}
+	for _, dir := range o.LibDirs {
+		o.Log.Info("libraries of this host are used", "dir", dir)
 	}
 	args := ParseArguments(o.Args, o.Model, o.Host, o.Port, child)
 	if o.Model == "" && !args.OwnModel && args.Answers == "" {

@@ -310,16 +310,20 @@ func TestACPUErrorSaysWhyTheBackendFailed(t *testing.T) {
 func TestTheChildGetsTheCleanEnvironment(t *testing.T) {
 	t.Parallel()
 	o := options(t, "env")
-	o.DriverDir = "/usr/lib64-nvidia"
+	var log heard
+	o.DriverDir, o.LibDirs, o.Log = "/usr/lib64-nvidia", []string{"/usr/local/cuda/lib64"}, slog.New(slog.NewTextHandler(&log, nil))
 	o.Env = append(o.Env, "LLAMA_ARG_PORT=1", "LD_AUDIT=", "KEPT=yes")
 	s := start(t, o)
 	tail := s.Tail()
 	for want, there := range map[string]bool{
-		"env KEPT=yes": true, "env LD_LIBRARY_PATH=" + o.Dir + ":/usr/lib64-nvidia": true, "env LLAMA_ARG_PORT": false, "env LD_AUDIT": false,
+		"env KEPT=yes": true, "env LD_LIBRARY_PATH=" + o.Dir + ":/usr/local/cuda/lib64:/usr/lib64-nvidia": true, "env LLAMA_ARG_PORT": false, "env LD_AUDIT": false,
 	} {
 		if got := slices.ContainsFunc(tail, func(l string) bool { return strings.Contains(l, want) }); got != there {
 			t.Errorf("%q there: %v", want, got)
 		}
+	}
+	if want := `msg="libraries of this host are used" dir=/usr/local/cuda/lib64`; !strings.Contains(log.String(), want) {
+		t.Errorf("log: %s", log.String())
 	}
 }
 

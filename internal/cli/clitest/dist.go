@@ -48,7 +48,10 @@ func makeDist(ts *testscript.TestScript, neg bool, args []string) {
 			continue
 		}
 		ts.Check(json.Unmarshal([]byte(ts.ReadFile(arg)), &part.Files))
-		part.Floors = compat.PartFloors(part.Files)
+		part.Floors, part.Needs = compat.PartFloors(part.Files), compat.Needs(part.Files)
+		if len(part.Needs) > 0 {
+			b.Runtime = []string{bundles.RuntimeHost}
+		}
 	}
 	// A script's files have no mode; in a bundle it counts.
 	ts.Check(os.Chmod(filepath.Join(folder, "llama-server"), 0o755))
