@@ -30,10 +30,11 @@ func newKey(ts *testscript.TestScript, neg bool, args []string) {
 
 // makeDist packs a folder as `llcuda-build build` does. TOOLKIT "cpu" is a
 // bundle without CUDA; FACTS.json are the facts of its files, a list of
-// facts.File, which stand for what would have been read from real ones.
+// facts.File, which stand for what would have been read from real ones. With
+// host, what they need of CUDA comes from the host.
 func makeDist(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
-		ts.Fatalf("usage: mkdist DIST ID TOOLKIT FOLDER [FACTS.json] [fixture]")
+		ts.Fatalf("usage: mkdist DIST ID TOOLKIT FOLDER [FACTS.json] [fixture] [host]")
 	}
 	dist, id, toolkit, folder := ts.MkAbs(args[0]), args[1], args[2], ts.MkAbs(args[3])
 	if toolkit == "cpu" {
@@ -43,15 +44,16 @@ func makeDist(ts *testscript.TestScript, neg bool, args []string) {
 		Source: bundles.Source{URL: "https://example.org/llama.cpp", Commit: "de3ff81"}}
 	part := bundles.Part{Kind: bundles.PartApp, Name: id + ".tar.zst", CPU: "x86-64", Glibc: "2.17"}
 	for _, arg := range args[4:] {
-		if arg == "fixture" {
+		switch arg {
+		case "fixture":
 			b.Source = bundles.Source{Fixture: true}
+			continue
+		case "host":
+			part.Needs, b.Runtime = compat.Needs(part.Files), []string{bundles.RuntimeHost}
 			continue
 		}
 		ts.Check(json.Unmarshal([]byte(ts.ReadFile(arg)), &part.Files))
-		part.Floors, part.Needs = compat.PartFloors(part.Files), compat.Needs(part.Files)
-		if len(part.Needs) > 0 {
-			b.Runtime = []string{bundles.RuntimeHost}
-		}
+		part.Floors = compat.PartFloors(part.Files)
 	}
 	// A script's files have no mode; in a bundle it counts.
 	ts.Check(os.Chmod(filepath.Join(folder, "llama-server"), 0o755))
