@@ -81,7 +81,7 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	if err != nil {
 		return err
 	}
-	images, err := parseImages(o.images)
+	images, err := imagesFor(m, o.matrixFile, o.images)
 	if err != nil {
 		return err
 	}

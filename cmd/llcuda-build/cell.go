@@ -15,6 +15,7 @@ import (
 	"github.com/waqasm86/llcuda/ci"
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/compat"
+	"github.com/waqasm86/llcuda/internal/fetch/flock"
 	"github.com/waqasm86/llcuda/internal/inspect"
 	"github.com/waqasm86/llcuda/internal/source"
 	"github.com/waqasm86/llcuda/matrix"
@@ -41,6 +42,9 @@ type builtCell struct {
 // run turns one cell into a part and a fragment: build → inspect → verify →
 // pack. Nothing is put in its final place before it passed.
 func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
+	if err := ctx.Err(); err != nil {
+		return builtCell{}, err // before the log of an earlier build is emptied
+	}
 	began := time.Now()
 	folder, err := newWorkDir(j.options.out, cell.ID)
 	if err != nil {
@@ -110,7 +114,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 		bundle.Runtime = []string{bundles.RuntimeHost}
 	}
 	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: map[string]bundles.Part{packed.Digest: part}}
-	if err := j.place(work, result.Dir, name, fragment); err != nil {
+	if err := j.place(ctx, work, result.Dir, name, fragment); err != nil {
 		return builtCell{}, err
 	}
 	j.progress.Finish(cell.ID, fmt.Sprintf("built, verified and packed in %s: %s, %s",
@@ -118,10 +122,21 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	return builtCell{id: cell.ID, part: name, size: packed.Size, timings: timings}, nil
 }
 
-// place moves what passed to its names; the fragment comes last, and a build
+// place moves what passed to its names, the fragment after the part: a build
 // that is killed before it leaves the earlier fragment and its part in force.
-func (j cellJob) place(work, dir, part string, fragment bundles.Fragment) error {
+// Only the unpacked folder, which nothing is published from, follows it. Builds
+// into one folder take turns here, or one would drop the part that another's
+// fragment is about to name.
+func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bundles.Fragment) error {
 	out := j.options.out
+	turn, err := os.Open(filepath.Join(out, "cells"))
+	if err != nil {
+		return err
+	}
+	defer turn.Close()
+	if err := flock.Lock(ctx, turn, nil); err != nil {
+		return err
+	}
 	if err := os.Rename(filepath.Join(work, part), filepath.Join(out, part)); err != nil {
 		return err
 	}

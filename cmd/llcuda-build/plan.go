@@ -15,6 +15,7 @@ type planOptions struct {
 	images     []string
 	json       bool
 	github     bool
+	lock       bool
 }
 
 func newPlan(s *cli.Streams, matrixFile *string) *cobra.Command {
@@ -22,15 +23,20 @@ func newPlan(s *cli.Streams, matrixFile *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan [CELL...]",
 		Short: "what would be built: cells, images, SMs, cmake arguments, cache keys",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			o.matrixFile, o.cells = *matrixFile, args
+			if o.lock {
+				return runLock(cmd.Context(), s, o)
+			}
 			return runPlan(s, o)
 		},
 	}
 	c.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON (schema 1)")
 	c.Flags().BoolVar(&o.github, "github", false, "print a GitHub workflow matrix")
 	c.Flags().StringArrayVar(&o.images, "image", nil, "build `TOOLKIT=REF` in another image than the matrix names")
-	c.MarkFlagsMutuallyExclusive("json", "github")
+	c.Flags().BoolVar(&o.lock, "lock", false, "ask the registries for the digest of every image and write the lock file beside the matrix")
+	c.MarkFlagsMutuallyExclusive("json", "github", "lock")
+	c.MarkFlagsMutuallyExclusive("image", "lock")
 	return c
 }
 
@@ -43,7 +49,7 @@ func runPlan(s *cli.Streams, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	images, err := parseImages(o.images)
+	images, err := imagesFor(m, o.matrixFile, o.images)
 	if err != nil {
 		return err
 	}
@@ -77,6 +83,16 @@ func plansFor(m *matrix.Matrix, cells []matrix.Cell, o matrix.PlanOptions) ([]ma
 		plans = append(plans, p)
 	}
 	return plans, nil
+}
+
+// imagesFor are the images that --image gives, and of the others those that the
+// lock file pins.
+func imagesFor(m *matrix.Matrix, matrixFile string, flags []string) (map[string]string, error) {
+	images, err := parseImages(flags)
+	if err != nil {
+		return nil, err
+	}
+	return pinned(m, matrixFile, images)
 }
 
 // parseImages reads --image TOOLKIT=REF flags; the cpu cell's toolkit is "cpu".

@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/release"
+	"github.com/waqasm86/llcuda/matrix"
 )
 
 type publishOptions struct {
@@ -43,6 +46,9 @@ a tag that exists is refused.`,
 }
 
 func runPublish(ctx context.Context, s *cli.Streams, o publishOptions) error {
+	if strings.HasPrefix(o.to, "github:") {
+		return refuseGitHub(o)
+	}
 	path, ok := strings.CutPrefix(o.to, "dir:")
 	if !ok || path == "" {
 		return cli.Usagef("--to %q: it is dir:PATH", o.to)
@@ -60,4 +66,34 @@ func runPublish(ctx context.Context, s *cli.Streams, o publishOptions) error {
 	}
 	fmt.Fprintf(s.Out, "%s\tsequence %d\t%d parts\t%s\t%s\n", p.Release, p.Sequence, p.Parts, cli.Size(p.Bytes), p.Dir)
 	return nil
+}
+
+// refuseGitHub says why nothing goes to GitHub: first what never may, then that
+// this version cannot.
+func refuseGitHub(o publishOptions) error {
+	fragments, err := bundles.ReadFragments(o.dist)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range fragments {
+		why := ""
+		switch b := f.Bundle; {
+		case b.Source.Fixture:
+			why = "it is made from the test fixture"
+		case b.Image.StandIn:
+			why = "it was built in " + b.Image.Ref + ", which only stands in for the matrix's image"
+		case b.Image.Ref == matrix.BuilderHost:
+			why = "it was built with a host's own tools, whose glibc nobody promises"
+		default:
+			continue
+		}
+		errs = append(errs, &cli.Error{Code: cli.ExitFailed, Err: fmt.Errorf("bundle %s is not for GitHub: %s", f.Bundle.ID, why),
+			Cure: "build it from llama.cpp in the image that the matrix names, or publish --to dir:PATH"})
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return &cli.Error{Code: cli.ExitUsage, Err: errors.New("publishing to GitHub is not in this version"),
+		Cure: "publish --to dir:PATH and serve that folder over HTTPS"}
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -26,7 +28,7 @@ func newRoot(s *cli.Streams) *cobra.Command {
 		Short:   "build llama.cpp for NVIDIA GPUs, and check what the binaries really hold",
 		Version: version,
 	}
-	matrixFile := root.PersistentFlags().String("matrix", "matrix/cuda.yaml", "the matrix `FILE`")
+	matrixFile := root.PersistentFlags().String("matrix", matrix.DefaultName, "the matrix `FILE`; outside a checkout the one of this program")
 	root.AddCommand(
 		newPlan(s, matrixFile),
 		newBuild(s, matrixFile),
@@ -40,6 +42,9 @@ func newRoot(s *cli.Streams) *cobra.Command {
 
 func loadMatrix(file string) (*matrix.Matrix, error) {
 	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) && file == matrix.DefaultName {
+		data, err = matrix.Default(), nil // outside a checkout
+	}
 	if err != nil {
 		return nil, &cli.Error{Err: err, Code: cli.ExitUsage,
 			Cure: "run it from the repository's root, or name the matrix with --matrix FILE"}

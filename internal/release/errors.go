@@ -81,6 +81,22 @@ func (e *RateLimitError) Hint() string {
 // ExitCode is 4: download or verification failed.
 func (e *RateLimitError) ExitCode() int { return 4 }
 
+// StallError says that a host began to answer and then sent nothing more.
+type StallError struct{ For time.Duration }
+
+func (e *StallError) Error() string { return fmt.Sprintf("the host sent no byte for %s", e.For) }
+
+// Timeout makes it a timeout for those who ask (net.Error's convention).
+func (e *StallError) Timeout() bool { return true }
+
+// Hint says what to do.
+func (e *StallError) Hint() string {
+	return "check the network and the release source (--from), then run the same command again"
+}
+
+// ExitCode is 4: download or verification failed.
+func (e *StallError) ExitCode() int { return 4 }
+
 // RangeError says that a file is shorter than the offset asked for: what was
 // downloaded before was of another file.
 type RangeError struct {

@@ -54,7 +54,9 @@ func newGitHub(name, tag string, o Options) (*GitHub, error) {
 	g := &GitHub{name: name, tag: tag, token: o.Token, now: o.Now, get: newGetter(o), releases: map[string]*ghRelease{}}
 	// The token is set on each request, not by the client's transport: that
 	// would add it again after every redirect.
-	g.api = github.NewClient(g.get.client)
+	client := *g.get.client
+	client.Transport = bounded{client.Transport, o.Stall}
+	g.api = github.NewClient(&client)
 	if o.UserAgent != "" {
 		g.api.UserAgent = o.UserAgent
 	}
@@ -96,8 +98,7 @@ func (g *GitHub) Manifest(ctx context.Context, tag string) (raw, sig []byte, rel
 		if err != nil {
 			return nil, nil, "", err
 		}
-		*f.to, err = readBounded(r, f.limit, f.name+" of "+g.Repository()+"@"+rel.Tag)
-		r.Close()
+		*f.to, err = readBounded(r, f.limit, f.name+" of "+g.Repository()+"@"+rel.Tag, g.get.stall)
 		if err != nil {
 			return nil, nil, "", err
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/waqasm86/llcuda/bundles"
 )
@@ -24,6 +25,7 @@ type files interface {
 type layout struct {
 	files files
 	tag   string
+	stall time.Duration
 }
 
 func (l *layout) String() string {
@@ -114,8 +116,7 @@ func (l *layout) read(ctx context.Context, name string, limit int64) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	return readBounded(r, limit, name+" of "+l.files.String())
+	return readBounded(r, limit, name+" of "+l.files.String(), l.stall)
 }
 
 // Open looks in the release's folder, then in the tree itself (where that is

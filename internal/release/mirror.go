@@ -46,13 +46,14 @@ type getter struct {
 	client    *http.Client
 	userAgent string
 	now       func() time.Time
+	stall     time.Duration
 
 	mu    sync.Mutex
 	etags map[string]string
 }
 
 func newGetter(o Options) *getter {
-	return &getter{client: guarded(o.HTTPClient), userAgent: o.UserAgent, now: o.Now, etags: map[string]string{}}
+	return &getter{client: guarded(o.HTTPClient), userAgent: o.UserAgent, now: o.Now, stall: o.Stall, etags: map[string]string{}}
 }
 
 // guarded is a copy of a client whose redirects keep secrets at home: a
@@ -86,6 +87,23 @@ func guarded(c *http.Client) *http.Client {
 	return &g
 }
 
+// redacted takes the query out of a client's error: a redirect may have led to
+// a signed address, which carries its secret there.
+func redacted(err error) error {
+	var at *url.Error
+	if !errors.As(err, &at) {
+		return err
+	}
+	u, perr := url.Parse(at.URL)
+	if perr != nil {
+		at.URL = "an address that cannot be read"
+		return err
+	}
+	u.User, u.RawQuery, u.Fragment, u.RawFragment = nil, "", "", ""
+	at.URL = u.String()
+	return err
+}
+
 func (g *getter) from(req *http.Request, offset int64) (io.ReadCloser, int64, error) {
 	at := req.URL.String()
 	// As it is stored: a compressed transfer would have other offsets.
@@ -102,7 +120,7 @@ func (g *getter) from(req *http.Request, offset int64) (io.ReadCloser, int64, er
 	}
 	resp, err := g.client.Do(req)
 	if err != nil {
-		return nil, 0, err // *url.Error: it names method and address
+		return nil, 0, redacted(err) // *url.Error: it names method and address
 	}
 	r, size, err := g.body(at, resp, offset, before)
 	if err != nil {

@@ -50,6 +50,9 @@ type Options struct {
 	UserAgent string
 	// GitHubBaseURL is the API's address where it is not https://api.github.com/.
 	GitHubBaseURL string
+	// Stall is how long no byte of what is read into memory (a manifest, an answer
+	// of GitHub's API) may come; 0 = 30 s. Parts are package fetch's to watch.
+	Stall time.Duration
 	// Now is the clock for waits that a host names as a time of day; nil = time.Now.
 	Now func() time.Time
 }
@@ -94,7 +97,7 @@ func Parse(spec string, o Options) (Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("release source %q: %w", spec, err)
 	}
-	return &layout{files: folder{abs}, tag: tag}, nil
+	return &layout{files: folder{abs}, tag: tag, stall: o.Stall}, nil
 }
 
 func parseMirror(spec string, o Options) (Source, error) {
@@ -115,7 +118,7 @@ func parseMirror(spec string, o Options) (Source, error) {
 		return nil, fmt.Errorf("release source %q: %w", spec, err)
 	}
 	u.Path, u.RawPath = strings.TrimSuffix(at, "/")+"/", ""
-	return &layout{files: newMirror(u, o), tag: tag}, nil
+	return &layout{files: newMirror(u, o), tag: tag, stall: o.Stall}, nil
 }
 
 // splitTag takes a tag off the last element of a path.
@@ -126,16 +129,4 @@ func splitTag(s string) (rest, tag string, err error) {
 	}
 	rest, tag = s[:i], s[i+1:]
 	return rest, tag, bundles.CheckTag(tag)
-}
-
-// readBounded reads all of r, and fails where there is more than limit.
-func readBounded(r io.Reader, limit int64, what string) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", what, err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("reading %s: more than the %d bytes that one can have", what, limit)
-	}
-	return data, nil
 }
