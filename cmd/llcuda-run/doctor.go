@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -35,30 +36,28 @@ func newDoctor(s *cli.Streams, readHost hostReader) *cobra.Command {
 }
 
 // runDoctor fails only where it cannot do its own work: what it finds wrong on
-// the host is its result.
+// the host is its result. Of the host it tells also where the release that it was
+// asked about is not to be had; that is its error then.
 func runDoctor(ctx context.Context, s *cli.Streams, o doctorOptions) error {
 	report := facts.Doctor{Schema: facts.Schema, Host: o.readHost(ctx), Candidates: []facts.Candidate{}, Problems: []facts.Problem{}}
 	explanation := ""
+	var failed error
 	if o.from != "" {
-		st, err := openStore(s)
-		if err != nil {
-			return err
+		var d compat.Decision
+		if d, failed = decideRelease(ctx, s, report.Host, o.releaseOptions); failed == nil {
+			report.Choice, report.Candidates, explanation = d.Choice, d.Candidates, d.Explanation
 		}
-		r, err := openRelease(ctx, s, st, o.releaseOptions)
-		if err != nil {
-			return err
-		}
-		d := compat.Decide(r.manifest, report.Host, compat.ChooseOptions{Fixture: true})
-		report.Choice, report.Candidates, explanation = d.Choice, d.Candidates, d.Explanation
 	}
 	report.Problems = problems(report)
 	if o.json {
-		return printJSON(s, report)
+		return errors.Join(printJSON(s, report), failed)
 	}
 	writeHost(s.Out, report.Host)
-	if o.from == "" {
+	switch {
+	case failed != nil:
+	case o.from == "":
 		fmt.Fprintln(s.Out, "\nno release was asked: --from SOURCE judges its bundles on this host")
-	} else {
+	default:
 		fmt.Fprintln(s.Out)
 		if report.Choice != nil || explanation == "" {
 			fmt.Fprintln(s.Out, wrap(describeChoice(report.Choice), columns, ""))
@@ -75,7 +74,20 @@ func runDoctor(ctx context.Context, s *cli.Streams, o doctorOptions) error {
 			fmt.Fprintf(s.Out, "  → %s\n", wrap(p.Cure, columns-4, "    "))
 		}
 	}
-	return nil
+	return failed
+}
+
+// decideRelease judges the bundles of a release on a host.
+func decideRelease(ctx context.Context, s *cli.Streams, h facts.Host, o releaseOptions) (compat.Decision, error) {
+	st, err := openStore(s)
+	if err != nil {
+		return compat.Decision{}, err
+	}
+	r, err := openRelease(ctx, s, st, o)
+	if err != nil {
+		return compat.Decision{}, err
+	}
+	return compat.Decide(r.manifest, h, compat.ChooseOptions{Fixture: true}), nil
 }
 
 // problems are what is wrong with the host itself, and what refuses every bundle.

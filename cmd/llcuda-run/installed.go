@@ -137,13 +137,15 @@ func modelCache(st *store.Store) string { return filepath.Join(st.Dir(), "cache"
 // put anything into them.
 func dropModels(cache string) error {
 	dir := filepath.Join(cache, "models")
-	found, err := filepath.Glob(filepath.Join(dir, models.TinyName+"-*.gguf"))
-	if err != nil {
-		return nil // the folder's name is a pattern: nothing can be looked for
-	}
-	for _, file := range found {
-		if err := os.Remove(file); err != nil {
-			return err
+	for _, ours := range []string{models.TinyName + "-*.gguf", "." + models.TinyName + "-*.unverified"} {
+		found, err := filepath.Glob(filepath.Join(dir, ours))
+		if err != nil {
+			return nil // the folder's name is a pattern: nothing can be looked for
+		}
+		for _, file := range found {
+			if err := os.Remove(file); err != nil {
+				return err
+			}
 		}
 	}
 	_ = os.Remove(dir) // stays where it is not empty

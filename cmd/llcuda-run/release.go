@@ -37,6 +37,9 @@ func (o *releaseOptions) fill(s *cli.Streams) {
 	}
 	if v := s.Env("LLCUDA_KEY"); v != "" && len(o.keys) == 0 {
 		o.keys = strings.Fields(v)
+		if _, err := bundles.PublicKeyOf(v); err == nil { // one key, perhaps a .pub file's whole text
+			o.keys = []string{v}
+		}
 	}
 }
 
@@ -74,7 +77,7 @@ func openRelease(ctx context.Context, s *cli.Streams, st *store.Store, o release
 				Code: cli.ExitDownload, Cure: "run it once without --offline"}
 		}
 		m, err := bundles.Open(raw, sig, keys, want)
-		return opened{src, m, true}, err
+		return opened{src, m, true}, unfit(name, err)
 	}
 	raw, sig, tag, err := src.Manifest(ctx, "")
 	if err != nil {
@@ -83,12 +86,23 @@ func openRelease(ctx context.Context, s *cli.Streams, st *store.Store, o release
 	want.Release = tag
 	m, err := bundles.Open(raw, sig, keys, want)
 	if err != nil {
-		return opened{}, err
+		return opened{}, unfit(name, err)
 	}
 	if err := st.SaveManifest(name, raw, sig, m.Sequence); err != nil && !errors.Is(err, os.ErrPermission) {
 		return opened{}, err
 	}
 	return opened{src, m, false}, nil
+}
+
+// unfit gives the faults inside a signed manifest, which have no type of their
+// own, the exit code of a failed verification.
+func unfit(source string, err error) error {
+	var coded interface{ ExitCode() int }
+	if err == nil || errors.As(err, &coded) {
+		return err
+	}
+	return &cli.Error{Err: fmt.Errorf("the manifest of %s is signed and cannot be used: %w", source, err), Code: cli.ExitDownload,
+		Cure: "the release itself is wrong, not the download: tell its owner, or use another release (--from SOURCE@TAG)"}
 }
 
 // trustedKeys are the pinned keys and those given: a base64 line or a .pub file.

@@ -56,7 +56,7 @@ or --port it wins.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.model, o.args = args[0], args[1:]
 			o.fill(s)
-			return runServe(cmd.Context(), s, o)
+			return terminated(cmd.Context(), runServe(cmd.Context(), s, o))
 		},
 	}
 	o.flags(c.Flags())
@@ -188,6 +188,15 @@ func signalOf(cause error) syscall.Signal {
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil && signalOf(context.Cause(ctx)) == syscall.SIGTERM && errors.Is(err, context.Canceled) {
 		return nil
+	}
+	return err
+}
+
+// terminated is nil where SIGTERM, and nothing else, ended the work.
+func terminated(ctx context.Context, err error) error {
+	var by *cli.Signalled
+	if errors.As(context.Cause(ctx), &by) && by.Signal == syscall.SIGTERM {
+		return interrupted(ctx, err)
 	}
 	return err
 }

@@ -53,6 +53,15 @@ func TestReportPrintsEachErrorOfAJoinWithItsCure(t *testing.T) {
 	}
 }
 
+func TestReportTellsOneCureOfARowOnce(t *testing.T) {
+	var b bytes.Buffer
+	one := func(text, cure string) error { return &Error{Err: errors.New(text), Cure: cure, Code: 1} }
+	Report(&b, "x", ExitFailed, errors.Join(one("a", "wait"), one("b", "wait"), one("c", "run")))
+	if want := "x: error: a\nx: error: b\nx: hint: wait\nx: error: c\nx: hint: run\n"; b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
 func TestProgressOnAPipeSpeaksAtEachStepAndThenSparsely(t *testing.T) {
 	var b bytes.Buffer
 	p := NewProgress(&b, false)

@@ -87,13 +87,23 @@ func Report(w io.Writer, program string, code int, err error) {
 		fmt.Fprintf(w, "%s: interrupted\n", program)
 		return
 	}
-	for _, e := range split(err) {
+	all := split(err)
+	for i, e := range all {
 		fmt.Fprintf(w, "%s: error: %s\n", program, indent(e.Error()))
-		var hinted interface{ Hint() string }
-		if errors.As(e, &hinted) && hinted.Hint() != "" {
-			fmt.Fprintf(w, "%s: hint: %s\n", program, indent(hinted.Hint()))
+		hint := hintOf(e)
+		if hint == "" || i+1 < len(all) && hintOf(all[i+1]) == hint {
+			continue // the last of a row of errors with one cure tells it
 		}
+		fmt.Fprintf(w, "%s: hint: %s\n", program, indent(hint))
 	}
+}
+
+func hintOf(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
 }
 
 // split takes a top-level errors.Join apart, also one that only got an exit code.

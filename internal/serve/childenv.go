@@ -15,9 +15,17 @@ var dropped = map[string]string{
 	"LD_LIBRARY_PATH":   "would put other libraries before the bundle's",
 	"LD_AUDIT":          "would put foreign code into the server",
 	"GGML_BACKEND_PATH": "would load a backend that is not the bundle's",
-	"LLAMA_ARG_MODEL":   "would fight with MODEL",
-	"LLAMA_ARG_HOST":    "would fight with the address asked for",
-	"LLAMA_ARG_PORT":    "would fight with the address asked for",
+	// libcuda loads what it names.
+	"CUDA_INJECTION64_PATH":   "would put foreign code into the server",
+	"LLAMA_ARG_MODEL":         "would fight with MODEL",
+	"LLAMA_ARG_MODEL_URL":     "would fight with MODEL",
+	"LLAMA_ARG_HF_REPO":       "would fight with MODEL",
+	"LLAMA_ARG_HF_FILE":       "would fight with MODEL",
+	"LLAMA_ARG_DOCKER_REPO":   "would fight with MODEL",
+	"LLAMA_ARG_MODELS_DIR":    "would fight with MODEL",
+	"LLAMA_ARG_MODELS_PRESET": "would fight with MODEL",
+	"LLAMA_ARG_HOST":          "would fight with the address asked for",
+	"LLAMA_ARG_PORT":          "would fight with the address asked for",
 }
 
 // EnvOptions is what ChildEnv adds.

@@ -88,6 +88,17 @@ func (o Options) filled() (Options, error) {
 	if _, err := os.Stat(filepath.Join(o.Dir, program)); err != nil {
 		return o, &PlaceError{fmt.Sprintf("the bundle %s has no llama-server", o.Dir), fixReinstall}
 	}
+	for _, dir := range slices.Concat([]string{o.Dir}, o.LibDirs, []string{o.DriverDir}) {
+		if dir != "" && !filepath.IsAbs(dir) || strings.ContainsAny(dir, ":;") {
+			return o, &PlaceError{
+				fmt.Sprintf("the loader would read the folder %q as another, or as several", dir),
+				"use a folder whose path holds neither : nor ; (LLCUDA_HOME names the bundles')",
+			}
+		}
+	}
+	if slices.Contains(o.LibDirs, "") {
+		return o, errors.New("a library folder without a name")
+	}
 	return o, checkWorkDir(o.WorkDir, o.Dir)
 }
 

@@ -87,6 +87,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	started := make(chan error, 1)
 	go s.run(started, stdout, stderr)
 	if err := <-started; err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, &PlaceError{fmt.Sprintf("starting llama-server: %v", err),
+				"its file system may be mounted noexec: set LLCUDA_HOME to a folder where programs may run; else " + fixReinstall}
+		}
 		return nil, fmt.Errorf("starting llama-server: %w", err)
 	}
 	s.log.Info("llama-server started", "pid", s.cmd.Process.Pid, "args", args.Argv)

@@ -340,6 +340,10 @@ func TestStartRefusesBadPlaces(t *testing.T) {
 	}{
 		{"a folder without a server", func(o *Options) { o.Dir = t.TempDir() }, "has no llama-server"},
 		{"backends in the working directory", func(o *Options) { o.WorkDir = foreign }, "libggml-cpu-haswell.so"},
+		{"a library folder that the loader would take for several", func(o *Options) { o.LibDirs = []string{"/a:/b"} }, "the loader would read"},
+		{"a library folder that depends on where one stands", func(o *Options) { o.LibDirs = []string{"."} }, "the loader would read"},
+		{"a driver folder that depends on where one stands", func(o *Options) { o.DriverDir = "lib" }, "the loader would read"},
+		{"a bundle that the loader would take for several folders", func(o *Options) { o.Dir = under(t, o.Dir, "x;y") }, "the loader would read"},
 		{"no model", func(o *Options) { o.Model = "" }, "no model"},
 		{"GPUs wanted and hidden", func(o *Options) { o.WantGPU, o.HideGPUs = true, true }, "wanted and hidden"},
 		{"a program that does not start", func(o *Options) { o.Dir = notAProgram(t) }, "starting llama-server"},
@@ -361,6 +365,36 @@ func TestStartRefusesBadPlaces(t *testing.T) {
 		}
 		start(t, o)
 	})
+}
+
+// under gives a folder another name, below another one.
+func under(t *testing.T, dir, name string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(dir, to); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// forbid takes away the right to execute a file; in its place lies another, for
+// the file may have more names.
+func forbid(t *testing.T, file string) {
+	t.Helper()
+	if err := errors.Join(os.Remove(file), os.WriteFile(file, []byte("#!/bin/sh\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFolderThatForbidsProgramsIsNamedWithACure(t *testing.T) {
+	t.Parallel()
+	o := options(t, "ok")
+	forbid(t, filepath.Join(o.Dir, program))
+	_, err := Start(t.Context(), o)
+	var place *PlaceError
+	if !errors.As(err, &place) || !strings.Contains(place.Hint(), "noexec") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func notAProgram(t *testing.T) string {

@@ -202,7 +202,7 @@ func (r *resolver) take(ctx context.Context, s shelf, address string, o origin) 
 	if _, err := r.git.run(ctx, work, "checkout", "--quiet", "--force", "--detach", commit, "--"); err != nil {
 		return "", "", repositoryError(address, err)
 	}
-	dir, err = s.place(work, commit)
+	dir, err = s.place(ctx, r.git, work, commit)
 	return dir, commit, err
 }
 
@@ -256,13 +256,19 @@ func (s shelf) have(ctx context.Context, g git, commit string) (string, bool) {
 
 // place gives a finished tree its name. Where another process was faster, its
 // tree is as good.
-func (s shelf) place(work, commit string) (string, error) {
+func (s shelf) place(ctx context.Context, g git, work, commit string) (string, error) {
 	dir := filepath.Join(s.path, commit)
 	err := os.Rename(work, dir)
 	if err == nil {
 		return dir, nil
 	}
-	// What is there may be broken: `have` did not want it, or it came just now.
+	if there, ok := s.have(ctx, g, commit); ok { // it came just now
+		return there, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("source: keeping what was fetched: %w", err)
+	}
+	// What is there is broken.
 	if _, statErr := os.Stat(filepath.Join(dir, ".git", "HEAD")); statErr != nil {
 		if rmErr := os.RemoveAll(dir); rmErr == nil {
 			err = os.Rename(work, dir)

@@ -27,7 +27,7 @@ type Swept struct {
 func (s *Store) GC(ctx context.Context, dry bool) (Swept, error) {
 	root, err := s.root()
 	if errors.Is(err, fs.ErrNotExist) {
-		return Swept{}, nil
+		return Swept{Names: []string{}}, nil
 	}
 	if err != nil {
 		return Swept{}, err
@@ -71,6 +71,9 @@ func (w *session) garbage() ([]string, error) {
 	found, names, err := w.records(w.root)
 	if err != nil {
 		return nil, err
+	}
+	if names == nil {
+		names = []string{} // "names" is a list in JSON too
 	}
 	used := map[string]bool{}
 	for _, e := range found {
