@@ -73,15 +73,7 @@ nothing but its log; what an earlier build left stays until the new one is whole
 // runBuild is the whole job, top to bottom: matrix → cells → source → plans →
 // (folder → facts → verdict → part) for each cell.
 func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
-	m, err := loadMatrix(o.matrixFile)
-	if err != nil {
-		return err
-	}
-	cells, err := cellsNamed(m, o.cells)
-	if err != nil {
-		return err
-	}
-	images, err := imagesFor(m, o.matrixFile, o.images)
+	m, cells, images, err := selected(o.matrixFile, o.cells, o.images)
 	if err != nil {
 		return err
 	}
@@ -112,6 +104,7 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 		Default: source.Repository{URL: m.Source().URL, Ref: m.Source().Ref},
 	})
 	if err != nil {
+		progress.Finish("source", "")
 		return err
 	}
 	progress.Finish("source", describeSource(tree.ID))

@@ -101,3 +101,12 @@ func TestACellThatWasNotStartedKeepsItsLog(t *testing.T) {
 
 // noBuilder is for cells that must not come to a build.
 type noBuilder struct{ ci.Builder }
+
+func TestATagThatNoReleaseCanHaveIsAMistakeInTheCommandLine(t *testing.T) {
+	var diag strings.Builder
+	args := []string{"publish", "../v1", t.TempDir(), "--to", "dir:" + t.TempDir()}
+	code := run(t.Context(), args, cli.NewStreams(strings.NewReader(""), &strings.Builder{}, &diag, nil))
+	if code != cli.ExitUsage || !strings.Contains(diag.String(), `release tag "../v1"`) {
+		t.Errorf("exit code %d: %s", code, diag.String())
+	}
+}

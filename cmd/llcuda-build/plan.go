@@ -41,15 +41,7 @@ func newPlan(s *cli.Streams, matrixFile *string) *cobra.Command {
 }
 
 func runPlan(s *cli.Streams, o planOptions) error {
-	m, err := loadMatrix(o.matrixFile)
-	if err != nil {
-		return err
-	}
-	cells, err := cellsNamed(m, o.cells)
-	if err != nil {
-		return err
-	}
-	images, err := imagesFor(m, o.matrixFile, o.images)
+	m, cells, images, err := selected(o.matrixFile, o.cells, o.images)
 	if err != nil {
 		return err
 	}
@@ -83,6 +75,21 @@ func plansFor(m *matrix.Matrix, cells []matrix.Cell, o matrix.PlanOptions) ([]ma
 		plans = append(plans, p)
 	}
 	return plans, nil
+}
+
+// selected reads the matrix, and of it the cells and images that a command line
+// names.
+func selected(matrixFile string, ids, flags []string) (*matrix.Matrix, []matrix.Cell, map[string]string, error) {
+	m, err := loadMatrix(matrixFile)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	cells, err := cellsNamed(m, ids)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	images, err := imagesFor(m, matrixFile, flags)
+	return m, cells, images, err
 }
 
 // imagesFor are the images that --image gives, and of the others those that the

@@ -53,6 +53,9 @@ func runPublish(ctx context.Context, s *cli.Streams, o publishOptions) error {
 	if !ok || path == "" {
 		return cli.Usagef("--to %q: it is dir:PATH", o.to)
 	}
+	if err := bundles.CheckTag(o.tag); err != nil {
+		return &cli.Error{Err: err, Code: cli.ExitUsage}
+	}
 	key, err := signingKey(s, o.signKey)
 	if err != nil {
 		return err

@@ -39,7 +39,11 @@ func newDoctor(s *cli.Streams, readHost hostReader) *cobra.Command {
 // the host is its result. Of the host it tells also where the release that it was
 // asked about is not to be had; that is its error then.
 func runDoctor(ctx context.Context, s *cli.Streams, o doctorOptions) error {
-	report := facts.Doctor{Schema: facts.Schema, Host: o.readHost(ctx), Candidates: []facts.Candidate{}, Problems: []facts.Problem{}}
+	h, err := o.readHost.read(ctx)
+	if err != nil {
+		return err
+	}
+	report := facts.Doctor{Schema: facts.Schema, Host: h, Candidates: []facts.Candidate{}, Problems: []facts.Problem{}}
 	explanation := ""
 	var failed error
 	if o.from != "" {

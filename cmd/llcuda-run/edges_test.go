@@ -114,7 +114,7 @@ func TestServeEndsWith0AfterSIGTERMWhateverItWasDoing(t *testing.T) {
 
 func TestGCOfNothingListsNothing(t *testing.T) {
 	for _, args := range [][]string{{"gc"}, {"gc", "--dry-run"}} {
-		if _, out, said := called(t, t.Context(), nil, args...); !strings.Contains(out, `"names": []`) {
+		if _, out, said := called(t, t.Context(), nil, args...); !strings.Contains(out, `"names": []`) || !strings.Contains(out, `"schema": 1`) {
 			t.Errorf("%v: %s%s", args, out, said)
 		}
 	}
@@ -136,5 +136,26 @@ func TestRemoveAllTakesAModelThatWasNotFinished(t *testing.T) {
 	}
 	if _, err := os.Stat(cache); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the cache is still there: %v", err)
+	}
+}
+
+func TestCtrlCWhileTheMachineIsReadIsNoAnswerAboutIt(t *testing.T) {
+	key := newKey(t)
+	digest := "sha256:" + strings.Repeat("a", 64)
+	dir := writeRelease(t, []byte(`{"schema":1,"release":"v1","sequence":1,"tool":"t",
+		"parts":{"`+digest+`":{"kind":"app","name":"cpu.tar.zst","size":1,"contents":"`+digest+`","release":null}},
+		"bundles":[{"id":"cpu","cell":"cpu","platform":"linux/amd64","image":{"ref":"host"},"source":{},"app":"`+digest+`"}]}`), key)
+	for _, args := range [][]string{{"pull"}, {"doctor"}, {"doctor", "--json"}, {"why"}, {"why", "--json"}} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cutShort := func(context.Context) facts.Host {
+			cancel(&cli.Signalled{Signal: syscall.SIGINT})
+			return facts.Host{Platform: "linux/amd64", Unknown: map[string]string{"gpus": "the probe was stopped"}}
+		}
+		var out, diag strings.Builder
+		s := cli.NewStreams(strings.NewReader(""), &out, &diag, []string{"LLCUDA_HOME=" + filepath.Join(t.TempDir(), "store")})
+		code := run(ctx, append(args, "--from", dir, "--key", key.Public().String()), s, cutShort)
+		if code != cli.ExitInterrupted || out.String() != "" {
+			t.Errorf("%v: exit code %d: %s%s", args, code, out.String(), diag.String())
+		}
 	}
 }

@@ -49,7 +49,10 @@ func runPull(ctx context.Context, s *cli.Streams, o pickOptions, asJSON bool) er
 		return err
 	}
 	if asJSON {
-		return printJSON(s, installed)
+		return printJSON(s, struct {
+			Schema int `json:"schema"`
+			store.Installed
+		}{facts.Schema, installed})
 	}
 	fmt.Fprintln(s.Out, installed.Dir)
 	return nil
@@ -174,7 +177,10 @@ func runGC(ctx context.Context, s *cli.Streams, dry bool) error {
 	if err != nil {
 		return err
 	}
-	return printJSON(s, swept)
+	return printJSON(s, struct {
+		Schema int `json:"schema"`
+		store.Swept
+	}{facts.Schema, swept})
 }
 
 func printJSON(s *cli.Streams, v any) error {

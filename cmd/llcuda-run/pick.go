@@ -60,7 +60,10 @@ func pick(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (
 	if r.remembered {
 		note(s, "offline: release %s as it was last verified here", r.manifest.Release)
 	}
-	p := picked{host: o.readHost(ctx), release: r}
+	p := picked{release: r}
+	if p.host, err = o.readHost.read(ctx); err != nil {
+		return p, err
+	}
 	manifest, err := only(r.manifest, o.bundle)
 	if err != nil {
 		return p, err
@@ -135,6 +138,16 @@ func noBundle(m *bundles.Manifest, h facts.Host, o pickOptions) error {
 // hostReader reads the machine that a command is for.
 type hostReader func(context.Context) facts.Host
 
+// read is the machine; when ctx ended meanwhile, what was read may say "unknown"
+// for that alone, and is no answer.
+func (r hostReader) read(ctx context.Context) (facts.Host, error) {
+	h := r(ctx)
+	if ctx.Err() != nil {
+		return facts.Host{}, context.Cause(ctx)
+	}
+	return h, nil
+}
+
 // thisHost reads this machine; driver libraries are asked in a child.
 func thisHost(s *cli.Streams) hostReader {
 	return func(ctx context.Context) facts.Host {
@@ -168,6 +181,7 @@ func install(ctx context.Context, s *cli.Streams, st *store.Store, p picked, o p
 	}
 	installed, err := st.Install(ctx, in)
 	if err != nil {
+		progress.Finish(p.bundle.ID, "") // so that the error has a line of its own
 		var notFound *release.NotFoundError
 		if errors.As(err, &notFound) {
 			return installed, &cli.Error{Err: err, Code: cli.ExitDownload, Cure: notFound.Hint()}

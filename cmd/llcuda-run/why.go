@@ -122,7 +122,7 @@ func hostOf(ctx context.Context, o whyOptions) (facts.Host, error) {
 		o.simulate.Base = &h
 	}
 	if !simulated {
-		return o.readHost(ctx), nil
+		return o.readHost.read(ctx)
 	}
 	return compat.SimulatedHost(o.simulate)
 }

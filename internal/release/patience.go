@@ -67,7 +67,7 @@ func (p *patient) Close() error {
 // than limit, and where no byte comes for stall.
 func readBounded(body io.ReadCloser, limit int64, what string, stall time.Duration) ([]byte, error) {
 	r := newPatient(body, limit, what, stall)
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	data, err := io.ReadAll(r)
 	switch {
 	case errors.Is(err, r.over):

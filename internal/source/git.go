@@ -37,7 +37,8 @@ func gitEnv(base []string) []string {
 }
 
 // settings hold for every call. A folder may belong to somebody else (a CI's
-// checkout in a container): it is read, and nothing that it configures is run.
+// checkout in a container): it is read, and the hooks and monitors that it
+// configures are not run (a clean filter of its own configuration would be).
 // A connection that moves less than 1 kB/s for a minute is given up.
 var settings = [...]string{
 	"safe.directory=*", "core.hooksPath=/dev/null", "core.fsmonitor=false", "core.autocrlf=false", "core.eol=lf",
