@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -157,5 +159,39 @@ func TestCtrlCWhileTheMachineIsReadIsNoAnswerAboutIt(t *testing.T) {
 		if code != cli.ExitInterrupted || out.String() != "" {
 			t.Errorf("%v: exit code %d: %s%s", args, code, out.String(), diag.String())
 		}
+	}
+}
+
+func TestGPUsThatCouldNotBeListedAreNotSaidToBeAbsent(t *testing.T) {
+	m := &bundles.Manifest{Release: "v1"}
+	for name, c := range map[string]struct {
+		gpus []facts.GPU
+		says string
+	}{
+		"none":    {[]facts.GPU{}, "there is no NVIDIA GPU here"},
+		"unknown": {nil, "--cpu"},
+	} {
+		err := noBundle(m, facts.Host{GPUs: c.gpus}, pickOptions{})
+		if got := cure(err); !strings.Contains(got, c.says) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestASourceThatDoesNotAnswerSaysWhatToDo(t *testing.T) {
+	refuse := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	defer refuse.Close()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for name, c := range map[string]struct{ from, says string }{
+		"no such host":   {gone.URL, "hint: check the network"},
+		"a login wanted": {refuse.URL, "hint: the host wants a login"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, _, said := called(t, t.Context(), nil, "pull", "--from", c.from)
+			if code != cli.ExitDownload || !strings.Contains(said, c.says) {
+				t.Errorf("exit code %d: %s", code, said)
+			}
+		})
 	}
 }

@@ -126,7 +126,7 @@ func noBundle(m *bundles.Manifest, h facts.Host, o pickOptions) error {
 	switch {
 	case slices.ContainsFunc(m.Bundles, func(b bundles.Bundle) bool { return b.Source.Fixture }):
 		cure = "use a release made from llama.cpp (--from)"
-	case len(h.GPUs) == 0 && h.Driver == nil:
+	case h.GPUs != nil && len(h.GPUs) == 0 && h.Driver == nil: // nil: they could not be listed
 		cure = "there is no NVIDIA GPU here, and the release has no bundle for the CPU: use another release (--from)"
 	}
 	if o.bundle != "" {

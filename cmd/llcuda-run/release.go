@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,8 @@ func openRelease(ctx context.Context, s *cli.Streams, st *store.Store, o release
 	}
 	raw, sig, tag, err := src.Manifest(ctx, "")
 	if err != nil {
-		return opened{}, &cli.Error{Err: fmt.Errorf("asking %s for its manifest: %w", name, err), Code: cli.ExitDownload, Cure: cure(err)}
+		return opened{}, &cli.Error{Err: fmt.Errorf("asking %s for its manifest: %w", name, err), Code: cli.ExitDownload,
+			Cure: cmp.Or(cure(err), "check the network and the release source (--from); --offline uses what was verified here before")}
 	}
 	want.Release = tag
 	m, err := bundles.Open(raw, sig, keys, want)

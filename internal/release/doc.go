@@ -4,10 +4,10 @@
 // Reading has three sources behind one interface: GitHub Releases, a folder,
 // an HTTP(S) mirror of such a folder. All are trusted for nothing (see package
 // bundles): what they give is unverified until bundles.Open and a hash have
-// spoken. So this package bounds what it reads into memory, keeps a token with
-// the host it is for, and says plainly what went wrong; it does not retry,
-// resume, watch for stalls or verify: that is package fetch's, which asks for
-// an offset.
+// spoken. So this package bounds what it reads into memory, in bytes and in
+// silence, keeps a token with the host it is for, and says plainly what went
+// wrong; it does not retry, resume, verify, or watch a part's download: that is
+// package fetch's, which asks for an offset.
 //
 // # Layout of a folder or mirror
 //

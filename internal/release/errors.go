@@ -50,6 +50,17 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s: HTTP status %d", e.URL, e.Status)
 }
 
+// Hint says what to do.
+func (e *StatusError) Hint() string {
+	switch {
+	case e.Status == 401 || e.Status == 403:
+		return "the host wants a login or refuses this one: check GITHUB_TOKEN (an expired one is worse than none), or use another source (--from)"
+	case e.Status >= 500 || e.Status == 408:
+		return "the host has a problem: run the same command again later"
+	}
+	return "check the release source (--from)"
+}
+
 // Permanent says that asking again is pointless.
 func (e *StatusError) Permanent() bool { return e.Status < 500 && e.Status != 408 }
 
