@@ -129,6 +129,10 @@ func noBundle(m *bundles.Manifest, h facts.Host, o pickOptions) error {
 	case h.GPUs != nil && len(h.GPUs) == 0 && h.Driver == nil: // nil: they could not be listed
 		cure = "there is no NVIDIA GPU here, and the release has no bundle for the CPU: use another release (--from)"
 	}
+	if o.cpu && o.bundle == "" {
+		return &cli.Error{Err: fmt.Errorf("release %s has no bundle for the CPU that fits this host", m.Release), Code: cli.ExitNoBundle,
+			Cure: "leave --cpu out, or use another release (--from)"}
+	}
 	if o.bundle != "" {
 		return &cli.Error{Err: fmt.Errorf("bundle %s of release %s does not fit this host", o.bundle, m.Release), Code: cli.ExitNoBundle, Cure: cure}
 	}

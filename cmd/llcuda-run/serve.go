@@ -93,7 +93,8 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 		Dir: installed.Dir, Model: model.Path, Args: o.args, Host: o.host, Port: o.port,
 		Env: s.Environ, Log: o.log(s), Stdout: s.Out,
 	}
-	if o.verbose {
+	// What --help and --version print is the answer that was asked for.
+	if o.verbose || serve.ParseArguments(o.args, model.Path, o.host, o.port, nil).Answers != "" {
 		so.Stderr = s.Err
 	}
 	onGPU := p.choice.Via != facts.VerdictCPU
