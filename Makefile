@@ -10,7 +10,6 @@ export CGO_CFLAGS := -O2 -g -Wno-deprecated-declarations
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,-z,lazy
 GO_BUILD := go build -trimpath -ldflags '$(LDFLAGS)'
-CACHE := $(or $(LLCUDA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llcuda)
 
 .PHONY: help
 help: ## list the targets
@@ -32,6 +31,10 @@ test: ## the hermetic tests: no engine, no network, no GPU
 .PHONY: test-engine
 test-engine: build ## the tests that need a real Dagger engine and a real llama-server
 	scripts/test-engine.sh
+
+.PHONY: soak
+soak: ## every fuzz target for SECONDS_EACH (60), then the kill loops many times over
+	scripts/soak.sh $(or $(SECONDS_EACH),60)
 
 .PHONY: engine
 engine: ## a real Dagger engine and a local registry (no Docker needed, root is)

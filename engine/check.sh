@@ -42,10 +42,12 @@ trap 'rm -rf "$probe"' EXIT
 mkdir -p "$probe"/{l,u,w,m}
 unshare --mount --propagation private --pid --fork --mount-proc true 2> /dev/null ||
   die "this machine lets root make no mount and pid namespaces (a container without privileges?)" "$docker"
-try() { unshare --mount --propagation private sh -c "$1" 2> /dev/null; }
-try "mount -t overlay overlay -o lowerdir=$probe/l,upperdir=$probe/u,workdir=$probe/w $probe/m" ||
+try() { unshare --mount --propagation private sh -c "$1" try "$probe" 2> /dev/null; }
+try 'nsenter --mount=/proc/self/ns/mnt test -d "$1"' ||
+  die "this is a chroot: the engine's containers would be started outside it" "enter the folder with pivot_root (systemd-nspawn and containers do), or $docker"
+try 'mount -t overlay overlay -o "lowerdir=$1/l,upperdir=$1/u,workdir=$1/w" "$1/m"' ||
   die "overlayfs does not work on the file system of $CACHE ($(stat -f -c %T "$E"))" "set LLCUDA_CACHE to a folder on ext4 or xfs, or $docker"
-try "mount -t tmpfs tmpfs $probe/m && mkdir $probe/m/u $probe/m/w && mount -t overlay overlay -o lowerdir=/etc,upperdir=$probe/m/u,workdir=$probe/m/w /etc" ||
+try 'mount -t tmpfs tmpfs "$1/m" && mkdir "$1/m/u" "$1/m/w" && mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/m/u,workdir=$1/m/w" /etc' ||
   die "overlayfs does not work over /etc here ($(stat -f -c %T /etc))" "$docker"
 
 # cgroups: version 2, or version 1 with the memory controller; writable.

@@ -5,12 +5,13 @@
 set -euo pipefail
 
 block() { printf '\n[%s]\n' "$1"; }
-block links;      ip -o link 2> /dev/null | awk -F': ' '{ sub(/@.*/, "", $2); print $2 }' | sort
-block routes;     ip -4 route 2> /dev/null | sort
+ip() { if type -P ip > /dev/null; then command ip "$@" 2> /dev/null; fi; } # a bare machine has none
+block links;      ip -o link | awk -F': ' '{ sub(/@.*/, "", $2); print $2 }' | sort
+block routes;     ip -4 route | sort
 block ip_forward; cat /proc/sys/net/ipv4/ip_forward
 # Empty tables that merely got loaded are no trace; neither are counters.
 block iptables;   iptables-save 2> /dev/null | grep -E '^-A|^:.* - ' | sed 's/ \[[0-9:]*\]$//' | sort || true
-block netns;      ip netns list 2> /dev/null | sort
+block netns;      ip netns list | sort
 block mounts;     awk '{ print $5, $9, $10 }' /proc/self/mountinfo | sort
 block cgroups;    find /sys/fs/cgroup -maxdepth 5 -type d \( -name 'buildkit*' -o -name 'dagger*' \) 2> /dev/null | sort
 for d in /etc /etc/dagger /etc/cni /var/lib /var/lib/cni /run /run/dagger /run/containers /usr/local/bin /usr/local/share; do

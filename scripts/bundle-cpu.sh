@@ -14,4 +14,4 @@ args=(build cpu --out "$out" --timings)
 [ -z "$source_spec" ] || args+=(--source "$source_spec")
 [ -z "$image" ] || args+=(--image "cpu=$image")
 say "llcuda-build ${args[*]}"
-bin/llcuda-build "${args[@]}"
+bin/llcuda-build "${args[@]}" || { code=$?; logs "$out"; exit "$code"; }

@@ -14,4 +14,4 @@ for version in 11.8.0 12.4.1; do
   [ -z "$image" ] || args+=(--image "$version=$image")
 done
 say "llcuda-build ${args[*]}"
-bin/llcuda-build "${args[@]}"
+bin/llcuda-build "${args[@]}" || { code=$?; logs "$out"; exit "$code"; }

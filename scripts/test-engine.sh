@@ -15,7 +15,11 @@ export LLCUDA_TEST_BUNDLE=$work/dist/cells/cpu
 ref() { # ref IMAGE-SCRIPT-OUTPUT CELL: what --image gets, else the matrix's own image
   if [ -n "$1" ]; then echo "$1"; else bin/llcuda-build plan "$2" --json | sed -n 's/.*"image": *"\([^"]*\)".*/\1/p'; fi
 }
-cpu=$(scripts/image.sh cpu "$(ref "" cpu)") cuda118=$(scripts/cuda-image.sh 11.8.0) cuda124=$(scripts/cuda-image.sh 12.4.1)
-LLCUDA_TEST_IMAGE=$(ref "$cpu" cpu) LLCUDA_TEST_CUDA118=$(ref "$cuda118" cuda11.8-sm75) LLCUDA_TEST_CUDA124=$(ref "$cuda124" cuda12.4-sm86)
+cpu=$(scripts/image.sh cpu "$(ref "" cpu)")
+cuda118=$(scripts/cuda-image.sh 11.8.0)
+cuda124=$(scripts/cuda-image.sh 12.4.1)
+LLCUDA_TEST_IMAGE=$(ref "$cpu" cpu)
+LLCUDA_TEST_CUDA118=$(ref "$cuda118" cuda11.8-sm75)
+LLCUDA_TEST_CUDA124=$(ref "$cuda124" cuda12.4-sm86)
 export LLCUDA_TEST_IMAGE LLCUDA_TEST_CUDA118 LLCUDA_TEST_CUDA124
 go test -ldflags '-extldflags=-Wl,-z,lazy' -tags engine -count=1 -timeout 30m ./ci/... ./internal/serve/... ./cmd/llcuda-build/...

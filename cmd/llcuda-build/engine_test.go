@@ -112,14 +112,24 @@ func TestBothToolkitsPassEndToEnd(t *testing.T) {
 	} {
 		t.Run(c.cell, func(t *testing.T) {
 			out := t.TempDir()
-			if code, said := build(t, out, c.cell, c.toolkit, image(t, c.image)); code != 0 {
+			ref := image(t, c.image)
+			if code, said := build(t, out, c.cell, c.toolkit, ref); code != 0 {
 				t.Fatalf("exit %d\n%s", code, said)
+			}
+			m, err := matrix.Load(matrix.DefaultName, matrix.Default())
+			if err != nil {
+				t.Fatal(err)
+			}
+			cell, err := m.Cell(c.cell)
+			if err != nil {
+				t.Fatal(err)
 			}
 			f, err := bundles.ReadFragment(bundles.FragmentPath(out, c.cell))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !f.Bundle.Source.Fixture || !f.Bundle.Image.StandIn || f.Bundle.Image.Digest == "" {
+			standIn := ref != cell.Image
+			if !f.Bundle.Source.Fixture || f.Bundle.Image.StandIn != standIn || f.Bundle.Image.Digest == "" {
 				t.Errorf("the bundle does not say what it is: %+v", f.Bundle)
 			}
 			var cuda *facts.Device

@@ -1,0 +1,17 @@
+#!/bin/bash
+# soak.sh [SECONDS]: every fuzz target for SECONDS (60 without), then the kill
+# loops of release, fetch and store many times over. Prints one line a target; a
+# crasher that a fuzzer found lies in the package's testdata/fuzz.
+. "$(dirname "$0")/env.sh"
+cd "$ROOT"
+seconds=${1:-60}
+failed=0
+while read -r package target; do
+  out=$(go test -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" -fuzzminimizetime 0 "$package" 2>&1) && verdict=ok || { verdict=FAILED failed=1; }
+  runs=$(sed -n 's/.*execs: \([0-9]*\).*/\1/p' <<<"$out" | tail -n 1)
+  printf '%-44s %-24s %12s runs  %s\n' "${package#./}" "$target" "${runs:-?}" "$verdict"
+  [ "$verdict" = ok ] || tail -n 20 <<<"$out"
+done < <(git grep -oE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' |
+  sed -E 's#^(.*)/[^/]*_test\.go:func (Fuzz.*)#./\1 \2#' | sort -u)
+go test -count=10 -run 'Kill' -timeout 60m ./internal/release ./internal/fetch ./internal/store || failed=1
+exit "$failed"
