@@ -17,6 +17,9 @@ type StepError struct {
 }
 
 func (e *StepError) Error() string {
+	if e.ExitCode < 0 {
+		return fmt.Sprintf("cell %s: step %s was not run: the engine could not start its container, and its log says why", e.Cell, e.Step)
+	}
 	return fmt.Sprintf("cell %s: step %s failed with exit code %d", e.Cell, e.Step, e.ExitCode)
 }
 

@@ -31,7 +31,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   rm -f "$log"
   # Debian's package starts a registry of its own, on port 5000; we want the program only.
   case " ${missing[*]} " in *" docker-registry "*)
-    if [ -d /run/systemd/system ]; then systemctl disable --now docker-registry > /dev/null 2>&1 || true; fi ;;
+    { if [ -d /run/systemd/system ]; then systemctl disable --now docker-registry; else update-rc.d docker-registry disable; fi; } > /dev/null 2>&1 || true ;;
   esac
 fi
 

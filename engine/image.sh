@@ -28,7 +28,7 @@ root() {
   local BASE='' IMAGE SUITE PACKAGES TOOLKIT dir
   . "$HERE/recipes/$1.conf"
   dir=$CACHE/rootfs/$1-$(files "$1")
-  [ -d "$dir" ] || "$HERE/rootfs.sh" "$1" "$dir" ${BASE:+"$(root "$BASE")"} >&2
+  [ -d "$dir" ] || "$HERE/rootfs.sh" "$1" "$dir" ${BASE:+"$(root "$BASE")"} >&2 || exit 1
   echo "$dir"
 }
 
@@ -40,10 +40,10 @@ layers() {
   id=$1-$(files "$1")
   out=$CACHE/images/layers/$id-$(code "$HERE/layer.sh" | hash12)
   if [ ! -f "$out/layer" ]; then
-    dir=$(root "$1")
+    dir=$(root "$1") || exit 1
     say "packing $1"
     mkdir -p "$CACHE/images/layers"
-    "$HERE/layer.sh" "$dir" "$out" >&2
+    "$HERE/layer.sh" "$dir" "$out" >&2 || exit 1
     # What older recipes left behind; and a toolkit's files are not needed again (a base's are).
     find "$CACHE/rootfs" "$CACHE/images/layers" -mindepth 1 -maxdepth 1 -name "$1-*" ! -name "$id*" -exec rm -rf --one-file-system {} +
     [ -z "$BASE" ] || rm -rf --one-file-system "$dir"
@@ -63,9 +63,9 @@ for name; do
     flock 7
     if ! have; then
       t0=$SECONDS
-      dirs=$(layers "$name")
+      dirs=$(layers "$name") || exit 1
       # shellcheck disable=SC2086 # one folder a line, and our own names
-      digest=$(IFS=$'\n'; "$HERE/push.sh" "$ref" "$key" $dirs)
+      digest=$(IFS=$'\n'; "$HERE/push.sh" "$ref" "$key" $dirs) || exit 1
       echo "$digest" > "$CACHE/images/$name.digest"
       say "$ref is $digest, made in $((SECONDS - t0)) s"
     fi

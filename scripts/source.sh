@@ -13,7 +13,7 @@ if [ ! -f "$dir/gitRelease.bundle" ]; then
   say "$url does not answer; taking llama.cpp from the npm package $package@$version"
   mkdir -p "$CACHE/source"
   tmp=$(mktemp -d "$CACHE/source/.staging-XXXXXX"); trap 'rm -rf "$tmp"' EXIT
-  (cd "$tmp" && npm pack --silent --cache "$tmp/npm" "$package@$version" >/dev/null) ||
+  (cd "$tmp" && npm pack --loglevel error --cache "$tmp/npm" "$package@$version" >/dev/null) ||
     die "npm pack $package@$version did not work; give a tree with LLCUDA_SOURCE=DIR"
   tar -xzf "$tmp"/*.tgz -C "$tmp" package/llama/gitRelease.bundle
   # measured on 2026-11-23; another file would be another source
