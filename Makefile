@@ -26,7 +26,7 @@ demo: build ## the main job on real parts: engine, cpu cell of real llama.cpp, s
 
 .PHONY: test
 test: ## the hermetic tests: no engine, no network, no GPU
-	go test -ldflags '-extldflags=-Wl,-z,lazy' ./...
+	go test -ldflags '-extldflags=-Wl,-z,lazy' $(TESTFLAGS) ./...
 
 .PHONY: test-engine
 test-engine: build ## the tests that need a real Dagger engine and a real llama-server
