@@ -7,10 +7,14 @@ cd "$ROOT"
 seconds=${1:-60}
 failed=0
 while read -r package target; do
-  out=$(go test -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" -fuzzminimizetime 0 "$package" 2>&1) && verdict=ok || { verdict=FAILED failed=1; }
+  out=$(go test -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" -fuzzminimizetime 0 "$package" 2>&1) && verdict=ok || verdict=FAILED
+  # Go's fuzzer sometimes takes the end of its time for a failure of the target
+  # (seen here with Go 1.26): only an input that it wrote down is one.
+  if [ "$verdict" = FAILED ] && ! grep -q 'Failing input' <<<"$out" && grep -q 'context deadline exceeded' <<<"$out"; then verdict='ok (ended late)'; fi
+  [ "$verdict" != FAILED ] || failed=1
   runs=$(sed -n 's/.*execs: \([0-9]*\).*/\1/p' <<<"$out" | tail -n 1)
   printf '%-44s %-24s %12s runs  %s\n' "${package#./}" "$target" "${runs:-?}" "$verdict"
-  [ "$verdict" = ok ] || tail -n 20 <<<"$out"
+  [ "$verdict" != FAILED ] || tail -n 20 <<<"$out"
 done < <(git grep -oE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' |
   sed -E 's#^(.*)/[^/]*_test\.go:func (Fuzz.*)#./\1 \2#' | sort -u)
 go test -count=10 -run 'Kill' -timeout 60m ./internal/release ./internal/fetch ./internal/store || failed=1
