@@ -85,6 +85,9 @@ func TestKilledAtRandomMomentsThenResumed(t *testing.T) {
 			case <-time.After(20 * time.Second):
 				t.Fatalf("kill %d: the child asked for nothing", i)
 			}
+			if i%4 == 0 { // every other one dies with what was sent on disk
+				awaitSize(t, in.Dest+Unverified, from, p.limit)
+			}
 		} else {
 			time.Sleep(time.Duration(random.IntN(30_000)) * time.Microsecond) // the random moment
 		}
@@ -131,4 +134,19 @@ func TestAWriteErrorNamesTheFileAndKeepsWhatFits(t *testing.T) {
 	if got := s.ranges[len(s.ranges)-1]; got != "bytes=100000-" {
 		t.Errorf("asked for %q", got)
 	}
+}
+
+// awaitSize returns when the file at path has grown beyond from, which it will
+// if more than that was sent.
+func awaitSize(t *testing.T, path string, from, sent int) {
+	t.Helper()
+	if sent <= from {
+		return
+	}
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		if info, err := os.Stat(path); err == nil && info.Size() > int64(from) {
+			return
+		}
+	}
+	t.Fatalf("%d bytes were sent, and the child wrote none beyond %d", sent, from)
 }
