@@ -6,9 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
 
+	"github.com/waqasm86/llcuda/internal/flock"
 	"github.com/waqasm86/llcuda/matrix"
 )
 
@@ -56,11 +55,11 @@ func openStaging(outDir string) (*staging, error) {
 		if err := os.Mkdir(s.path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("output folder: %w", err)
 		}
-		s.lock, err = lockDir(s.path)
+		s.lock, err = flock.Folder(s.path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // its last owner removed it just now
 		}
-		if errors.Is(err, syscall.EWOULDBLOCK) {
+		if errors.Is(err, flock.ErrBusy) {
 			return nil, &OutputError{Dir: outDir, Busy: true}
 		}
 		if err != nil {
@@ -72,7 +71,7 @@ func openStaging(outDir string) (*staging, error) {
 		s.lock.Close()
 		return nil, fmt.Errorf("removing what an earlier build left: %w", err)
 	}
-	sweep(parent, s.path)
+	_ = flock.Sweep(parent, stagingPrefix, s.path) // what stays is in nobody's way
 	return s, nil
 }
 
@@ -88,31 +87,6 @@ func absent(dir string) error {
 	}
 }
 
-// lockDir opens and locks a folder. fs.ErrNotExist says that what was locked is
-// no longer what has the name.
-func lockDir(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("locking %s: %w", path, err)
-	}
-	mine, err := f.Stat()
-	if err == nil {
-		var now fs.FileInfo
-		if now, err = os.Lstat(path); err == nil && !os.SameFile(mine, now) {
-			err = fs.ErrNotExist
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
 // empty removes everything in dir.
 func empty(dir string) error {
 	entries, err := os.ReadDir(dir)
@@ -120,22 +94,6 @@ func empty(dir string) error {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
 	}
 	return err
-}
-
-// sweep removes the staging folders in parent that nobody holds. What cannot be
-// removed stays: it is in nobody's way.
-func sweep(parent, but string) {
-	entries, _ := os.ReadDir(parent)
-	for _, e := range entries {
-		path := filepath.Join(parent, e.Name())
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), stagingPrefix) || path == but {
-			continue
-		}
-		if lock, err := lockDir(path); err == nil {
-			_ = os.RemoveAll(path)
-			lock.Close()
-		}
-	}
 }
 
 // out is the folder that becomes outDir.

@@ -15,7 +15,7 @@ import (
 	"github.com/waqasm86/llcuda/ci"
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/compat"
-	"github.com/waqasm86/llcuda/internal/fetch/flock"
+	"github.com/waqasm86/llcuda/internal/flock"
 	"github.com/waqasm86/llcuda/internal/inspect"
 	"github.com/waqasm86/llcuda/internal/source"
 	"github.com/waqasm86/llcuda/matrix"

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -47,7 +46,7 @@ func runInspect(s *cli.Streams, paths []string, asJSON bool) error {
 	}
 	addFloors(&report)
 	if asJSON {
-		return printJSON(s, report)
+		return s.PrintJSON(report)
 	}
 	return inspect.Table(s.Out, report)
 }
@@ -59,10 +58,4 @@ func addFloors(report *facts.Report) {
 			report.Files[i].Device.Floors = compat.Floors(report.Files[i])
 		}
 	}
-}
-
-func printJSON(s *cli.Streams, v any) error {
-	e := json.NewEncoder(s.Out)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

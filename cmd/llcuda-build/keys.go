@@ -83,7 +83,7 @@ func newPassword(s *cli.Streams) (string, error) {
 	if p := s.Env("LLCUDA_SIGN_PASSWORD"); p != "" {
 		return p, nil
 	}
-	if !interactive(s) {
+	if _, ok := terminal(s); !ok {
 		return "", nil
 	}
 	first, err := askPassword(s, "Password (empty: none): ")
@@ -100,13 +100,14 @@ func newPassword(s *cli.Streams) (string, error) {
 	return first, nil
 }
 
-func interactive(s *cli.Streams) bool {
+// terminal is the terminal that a password can be asked on.
+func terminal(s *cli.Streams) (*os.File, bool) {
 	in, ok := s.In.(*os.File)
-	return ok && term.IsTerminal(int(in.Fd()))
+	return in, ok && term.IsTerminal(int(in.Fd()))
 }
 
 func askPassword(s *cli.Streams, prompt string) (string, error) {
-	if in, ok := s.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+	if in, ok := terminal(s); ok {
 		fmt.Fprint(s.Err, prompt)
 		secret, err := term.ReadPassword(int(in.Fd()))
 		fmt.Fprintln(s.Err)

@@ -86,7 +86,7 @@ func runVerify(ctx context.Context, s *cli.Streams, o verifyOptions) error {
 		}
 	}
 	if o.json {
-		if err := printJSON(s, struct {
+		if err := s.PrintJSON(struct {
 			Schema int           `json:"schema"`
 			Cell   string        `json:"cell"`
 			Misses []verify.Miss `json:"misses"`

@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
 
-	"github.com/waqasm86/llcuda/internal/fetch/flock"
+	"github.com/waqasm86/llcuda/internal/flock"
 )
 
 // workPrefix begins the name of every folder that a running build of a cell
@@ -31,13 +28,13 @@ func newWorkDir(out, cell string) (*workDir, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making a folder to build in: %w", err)
 		}
-		lock, err := lockFolder(path)
+		lock, err := flock.Folder(path)
 		switch {
-		case err != nil:
+		case err == nil:
+			return &workDir{path, lock}, nil
+		case !errors.Is(err, flock.ErrBusy) && !errors.Is(err, fs.ErrNotExist):
 			_ = os.Remove(path)
 			return nil, fmt.Errorf("making a folder to build in: %w", err)
-		case lock != nil:
-			return &workDir{path, lock}, nil
 		}
 		// Another build's sweep came between making and locking.
 	}
@@ -51,51 +48,4 @@ func (w *workDir) close() {
 
 // sweepWorkDirs removes what killed builds left in out. The folders of running
 // builds are locked and stay.
-func sweepWorkDirs(out string) error {
-	entries, err := os.ReadDir(out)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), workPrefix) {
-			continue
-		}
-		path := filepath.Join(out, e.Name())
-		lock, err := lockFolder(path)
-		if err == nil && lock != nil {
-			err = errors.Join(os.RemoveAll(path), lock.Close())
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("removing what a killed build left: %w", err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// lockFolder opens and locks a folder; nil where another has the lock, or has
-// removed the folder meanwhile.
-func lockFolder(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	ok, err := flock.TryLock(f)
-	if ok && err == nil {
-		var mine, named fs.FileInfo
-		if mine, err = f.Stat(); err == nil {
-			named, err = os.Lstat(path)
-		}
-		if err == nil && os.SameFile(mine, named) {
-			return f, nil
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-	}
-	_ = f.Close()
-	return nil, err
-}
+func sweepWorkDirs(out string) error { return flock.Sweep(out, workPrefix, "") }

@@ -54,7 +54,7 @@ func runDoctor(ctx context.Context, s *cli.Streams, o doctorOptions) error {
 	}
 	report.Problems = problems(report)
 	if o.json {
-		return errors.Join(printJSON(s, report), failed)
+		return errors.Join(s.PrintJSON(report), failed)
 	}
 	writeHost(s.Out, report.Host)
 	switch {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,7 +48,7 @@ func runPull(ctx context.Context, s *cli.Streams, o pickOptions, asJSON bool) er
 		return err
 	}
 	if asJSON {
-		return printJSON(s, struct {
+		return s.PrintJSON(struct {
 			Schema int `json:"schema"`
 			store.Installed
 		}{facts.Schema, installed})
@@ -80,7 +79,7 @@ func runList(s *cli.Streams, asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		return printJSON(s, struct {
+		return s.PrintJSON(struct {
 			Schema  int               `json:"schema"`
 			Bundles []store.Installed `json:"bundles"`
 		}{facts.Schema, append([]store.Installed{}, list...)})
@@ -177,14 +176,8 @@ func runGC(ctx context.Context, s *cli.Streams, dry bool) error {
 	if err != nil {
 		return err
 	}
-	return printJSON(s, struct {
+	return s.PrintJSON(struct {
 		Schema int `json:"schema"`
 		store.Swept
 	}{facts.Schema, swept})
-}
-
-func printJSON(s *cli.Streams, v any) error {
-	e := json.NewEncoder(s.Out)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

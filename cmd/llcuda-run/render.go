@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,13 +41,13 @@ func writeHost(w io.Writer, h facts.Host) {
 	if h.Libc != "" {
 		line("glibc", "%s, libstdc++ %s", h.Libc, orUnknown(h.Glibcxx))
 	}
-	for _, key := range sortedKeys(h.Env) {
+	for _, key := range slices.Sorted(maps.Keys(h.Env)) {
 		line("env", "%s=%s", key, h.Env[key])
 	}
 	for _, lib := range h.Libs {
 		line("library", "%s %s %s", lib.Soname, lib.Version, lib.Path)
 	}
-	for _, key := range sortedKeys(h.Unknown) {
+	for _, key := range slices.Sorted(maps.Keys(h.Unknown)) {
 		if key != "driver" && key != "gpus" {
 			line("unknown", "%s: %s", key, h.Unknown[key])
 		}
@@ -203,13 +204,4 @@ func orUnknown(s string) string {
 		return "unknown"
 	}
 	return s
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

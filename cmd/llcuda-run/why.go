@@ -86,7 +86,7 @@ func runWhy(ctx context.Context, s *cli.Streams, o whyOptions) error {
 		usable = answer.Choice != nil
 	}
 	if o.json {
-		err = printJSON(s, answer)
+		err = s.PrintJSON(answer)
 	} else {
 		writeWhy(s, answer, o.path != "")
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"strings"
@@ -35,6 +36,13 @@ func (s *Streams) Env(key string) string { return s.env[key] }
 
 // EnvMap is the environment as a map. It must not be changed.
 func (s *Streams) EnvMap() map[string]string { return s.env }
+
+// PrintJSON prints a result on stdout as both programs do: indented, one document.
+func (s *Streams) PrintJSON(v any) error {
+	e := json.NewEncoder(s.Out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
 
 // Terminal tells whether w is a terminal, and how wide it is.
 func Terminal(w io.Writer) (width int, ok bool) {

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/waqasm86/llcuda/internal/fetch/flock"
+	"github.com/waqasm86/llcuda/internal/flock"
 )
 
 // Unverified is the ending of a file whose bytes are not checked yet.

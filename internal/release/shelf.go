@@ -12,11 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/internal/flock"
 )
 
 // Prefixes of what a publisher is still working on. A tag never begins with a
@@ -39,27 +37,15 @@ func lockShelf(ctx context.Context, dir string, log io.Writer) (*shelf, error) {
 	if err != nil {
 		return nil, err
 	}
-	for told := false; ; told = true {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return &shelf{dir: dir, lock: f}, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("locking %q: %w", dir, err)
-		}
-		if !told {
-			fmt.Fprintf(log, "waiting for another publisher in %s\n", dir)
-		}
-		timer := time.NewTimer(50 * time.Millisecond)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			f.Close()
-			return nil, fmt.Errorf("waiting for another publisher in %q: %w", dir, ctx.Err())
-		case <-timer.C:
-		}
+	err = flock.Lock(ctx, f, func() { fmt.Fprintf(log, "waiting for another publisher in %s\n", dir) })
+	switch {
+	case err == nil:
+		return &shelf{dir: dir, lock: f}, nil
+	case ctx.Err() != nil:
+		err = fmt.Errorf("waiting for another publisher in %q: %w", dir, ctx.Err())
 	}
+	f.Close()
+	return nil, err
 }
 
 func (s *shelf) unlock() { s.lock.Close() }

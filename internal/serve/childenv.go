@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -86,18 +87,9 @@ func ChildEnv(env []string, o EnvOptions) (child, gone []string) {
 		// and writes pages of backtrace to its output.
 		set["GGML_NO_BACKTRACE"] = "1"
 	}
-	for _, name := range sortedKeys(set) {
+	for _, name := range slices.Sorted(maps.Keys(set)) {
 		child = append(child, name+"="+set[name])
 	}
 	slices.Sort(gone)
 	return child, slices.Compact(gone)
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/waqasm86/llcuda/bundles"
-	"github.com/waqasm86/llcuda/internal/fetch/flock"
+	"github.com/waqasm86/llcuda/internal/flock"
 )
 
 // List names what is installed, sorted by id and release. A record that cannot

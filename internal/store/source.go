@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/waqasm86/llcuda/internal/fetch/flock"
+	"github.com/waqasm86/llcuda/internal/flock"
 )
 
 // sourceRecord is sources/<hex>.json: what was seen of one release source.

@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/waqasm86/llcuda/internal/fetch"
-	"github.com/waqasm86/llcuda/internal/fetch/flock"
+	"github.com/waqasm86/llcuda/internal/flock"
 )
 
 // Names in a store's root.
