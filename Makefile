@@ -21,8 +21,8 @@ build: ## both programs into bin/
 	$(GO_BUILD) -o bin/ ./cmd/...
 
 .PHONY: demo
-demo: build ## the main job on real parts: engine, cpu cell of real llama.cpp, signed release, a served model
-	scripts/demo.sh
+demo: build ## the main job on real parts: engine, real llama.cpp, nvcc, signed release, a served model; FULL=1: CUDA cells of llama.cpp too
+	FULL=$(FULL) scripts/demo.sh
 
 .PHONY: test
 test: ## the hermetic tests: no engine, no network, no GPU

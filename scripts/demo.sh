@@ -28,9 +28,19 @@ from=$SECONDS
 scripts/bundle-cpu.sh "$dist"
 cpu_s=$((SECONDS - from))
 
-say "3/7 two CUDA cells, nvcc 11.8 and 12.4, of the fixture in testdata/ (it has llama.cpp's shape, and is never served)"
-from=$SECONDS
-scripts/bundle-fixture.sh "$dist" cuda11.8-sm75 cuda12.4-sm86
+say "3/7 two CUDA cells, nvcc 11.8 and 12.4"
+from=$SECONDS real=() fixture=()
+for cell in cuda11.8-sm75 cuda12.4-sm75; do
+  case ${FULL:-}:$cell in
+  1:*) real+=("$cell") why="FULL=1" ;;
+  :cuda11.8-sm75) if scripts/warm.sh "$cell"; then real+=("$cell") why="ccache has its objects"; else fixture+=("$cell") why="ccache has no objects of it; FULL=1 builds llama.cpp, about 50 minutes of one core"; fi ;;
+  *) fixture+=("$cell") why="FULL=1 builds llama.cpp" ;;
+  esac
+  case " ${real[*]} " in *" $cell "*) of="real llama.cpp" ;; *) of="the fixture in testdata/ (llama.cpp's shape, never served)" ;; esac
+  say "    $cell: $of: $why"
+done
+[ ${#real[@]} = 0 ] || scripts/bundle-cuda.sh "$dist" real "${real[@]}"
+[ ${#fixture[@]} = 0 ] || scripts/bundle-cuda.sh "$dist" fixture "${fixture[@]}"
 cuda_s=$((SECONDS - from))
 bin/llcuda-build inspect "$dist/cells/cuda11.8-sm75/libggml-cuda.so"
 
@@ -49,7 +59,7 @@ why() { # why EXIT TITLE FLAGS...
   [ "$code" = "$want" ] || die "llcuda-run why $* ended with $code, not $want"
 }
 why 0 "Colab's T4 on driver 535.104.05" --driver 535.104.05 --sm 75 --glibc 2.35
-why 3 "an H100 on driver 580.65.06: neither fixture cell has machine code for it" --driver 580.65.06 --sm 90 --glibc 2.35
+why 3 "an H100 on driver 580.65.06: neither cell has machine code for it" --driver 580.65.06 --sm 90 --glibc 2.35
 why 0 "no NVIDIA GPU" --facts testdata/hosts/no-gpu.json
 
 say "6/7 llcuda-run serve (tiny is a random model of our own: its words mean nothing)"
@@ -80,7 +90,7 @@ cat <<SUMMARY
 demo: done
   engine up in                               $engine_s s
   cpu cell: built, checked, packed in        $cpu_s s
-  two CUDA cells of the fixture in           $cuda_s s
+  two CUDA cells in                          $cuda_s s (llama.cpp: ${real[*]:-none}; fixture: ${fixture[*]:-none})
   cpu bundle                                 $(stat -c %s "$cpu_part") bytes packed
   installed and ready in                     $serve_s s
   chat completion                            $reply

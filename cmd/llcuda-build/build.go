@@ -44,8 +44,9 @@ func newBuild(s *cli.Streams, matrixFile *string) *cobra.Command {
 		Long: `Compiles each cell in its container, reads the truth back from the finished
 files, holds it against the cell, and packs what passed into --out: the part
 (CELL-….tar.zst), what publish needs of it (CELL.bundle.json), the unpacked
-folder (cells/CELL) and the full log (logs/CELL.log). A cell that fails leaves
-nothing but its log; what an earlier build left stays until the new one is whole.`,
+folder (cells/CELL), the full log (logs/CELL.log) and what cuobjdump said of the
+files (logs/CELL.cuobjdump.txt). A cell that fails leaves nothing but its logs;
+what an earlier build left stays until the new one is whole.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.matrixFile, o.cells = *matrixFile, args
 			if o.source == "" {

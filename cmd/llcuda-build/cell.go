@@ -78,6 +78,11 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 		return builtCell{}, lastLines(err)
 	}
 	timings := result.Timings
+	if result.Witness != "" {
+		if err := os.WriteFile(j.witnessName(cell), []byte(result.Witness), 0o644); err != nil {
+			return builtCell{}, err
+		}
+	}
 
 	step := func(name string) func() {
 		j.progress.Set(cell.ID, name, 0, 0, cli.Steps)
@@ -266,6 +271,12 @@ func writeJSON(file string, v any) error {
 // logName is the file of a cell's whole log.
 func (j cellJob) logName(cell matrix.Cell) string {
 	return filepath.Join(j.options.out, "logs", cell.ID+".log")
+}
+
+// witnessName is the file with what cuobjdump said of a cell's files where they
+// were built: whoever doubts a verdict reads it beside `inspect`.
+func (j cellJob) witnessName(cell matrix.Cell) string {
+	return filepath.Join(j.options.out, "logs", cell.ID+".cuobjdump.txt")
 }
 
 // lastLines puts what the tools said last under the error of a failed step.

@@ -128,6 +128,10 @@ func TestBothToolkitsPassEndToEnd(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			said, err := os.ReadFile(filepath.Join(out, "logs", c.cell+".cuobjdump.txt"))
+			if err != nil || !strings.HasPrefix(string(said), "cuobjdump "+c.toolkit) || !strings.Contains(string(said), "sm_"+c.sm+".cubin") {
+				t.Errorf("the second witness's own words are not kept: %v\n%.300s", err, said)
+			}
 			standIn := ref != cell.Image
 			if !f.Bundle.Source.Fixture || f.Bundle.Image.StandIn != standIn || f.Bundle.Image.Digest == "" {
 				t.Errorf("the bundle does not say what it is: %+v", f.Bundle)
