@@ -33,6 +33,7 @@ type buildOptions struct {
 	jobs       int
 	parallel   int
 	timings    bool
+	partial    bool
 	cacheDir   string
 }
 
@@ -46,7 +47,11 @@ files, holds it against the cell, and packs what passed into --out: the part
 (CELL-….tar.zst), what publish needs of it (CELL.bundle.json), the unpacked
 folder (cells/CELL), the full log (logs/CELL.log) and what cuobjdump said of the
 files (logs/CELL.cuobjdump.txt). A cell that fails leaves nothing but its logs;
-what an earlier build left stays until the new one is whole.`,
+what an earlier build left stays until the new one is whole.
+
+Without names it builds a release: what --out then holds must serve what the
+matrix promises, or each hole is named and the build fails (the parts stay).
+--partial leaves that to publish.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.matrixFile, o.cells = *matrixFile, args
 			if o.source == "" {
@@ -68,6 +73,7 @@ what an earlier build left stays until the new one is whole.`,
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "compile `N` files of a cell at once")
 	f.IntVar(&o.parallel, "parallel", 2, "build `N` cells at once")
 	f.BoolVar(&o.timings, "timings", false, "print where the time went")
+	f.BoolVar(&o.partial, "partial", false, "do not hold the whole matrix against its promise")
 	return c
 }
 
@@ -84,6 +90,12 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	// What is wrong with the command line is said before anything is fetched.
 	if _, err := plansFor(m, cells, matrix.PlanOptions{Dirs: matrix.ContainerDirs, ImageFor: images, Builder: o.builder}); err != nil {
 		return err
+	}
+	whole := len(o.cells) == 0 && !o.partial
+	if whole {
+		if err := planKeepsPromise(m, o.matrixFile); err != nil {
+			return err
+		}
 	}
 	if o.out, err = filepath.Abs(o.out); err != nil {
 		return err
@@ -146,7 +158,15 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	if o.timings {
 		printTimings(s.Out, built)
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil || !whole {
+		return err
+	}
+	if tree.ID.Fixture {
+		fmt.Fprintln(s.Err, "llcuda-build: the test fixture serves nobody: not held against the matrix's promise")
+		return nil
+	}
+	return withHoles(s, keepsPromise(o.matrixFile, "dist", o.out), false,
+		"llcuda-build coverage --from "+o.out+" shows the grid; --partial builds without this check")
 }
 
 func newBuilder(ctx context.Context, s *cli.Streams, o buildOptions) (ci.Builder, error) {

@@ -15,14 +15,16 @@ import (
 )
 
 type publishOptions struct {
+	matrixFile string
 	tag, dist  string
 	to         string
 	signKey    string
 	repository string
 	dryRun     bool
+	partial    bool
 }
 
-func newPublish(s *cli.Streams) *cobra.Command {
+func newPublish(s *cli.Streams, matrixFile *string) *cobra.Command {
 	var o publishOptions
 	c := &cobra.Command{
 		Use:   "publish TAG DIST",
@@ -30,10 +32,14 @@ func newPublish(s *cli.Streams) *cobra.Command {
 		Long: `Joins the bundles of DIST into one manifest, signs it, and puts manifest,
 signature, SHA256SUMS and parts where --to says. Everything is hashed again
 first. Safe to repeat: the same release again changes nothing, another one under
-a tag that exists is refused.`,
+a tag that exists is refused.
+
+A release that does not serve what the matrix promises is refused, each hole
+named (llcuda-build coverage --from DIST shows the grid). --partial lets it
+through to a folder, for a mirror of a few cells or a test.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.tag, o.dist = args[0], args[1]
+			o.matrixFile, o.tag, o.dist = *matrixFile, args[0], args[1]
 			return runPublish(cmd.Context(), s, o)
 		},
 	}
@@ -42,11 +48,16 @@ a tag that exists is refused.`,
 	f.StringVar(&o.signKey, "sign-key", "", "the minisign secret key `FILE` (env LLCUDA_SIGN_KEY)")
 	f.StringVar(&o.repository, "repository", "", "`NAME` that the signature binds, as github:OWNER/REPO")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check everything and print what would be done")
+	f.BoolVar(&o.partial, "partial", false, "publish to a folder though the matrix's promise has holes")
 	return c
 }
 
 func runPublish(ctx context.Context, s *cli.Streams, o publishOptions) error {
 	if strings.HasPrefix(o.to, "github:") {
+		if o.partial {
+			// Everybody's default source: what it lacks, its users lack.
+			return cli.Usagef("--partial is for dir: targets; a release on GitHub keeps the whole promise")
+		}
 		return refuseGitHub(o)
 	}
 	path, ok := strings.CutPrefix(o.to, "dir:")
@@ -59,6 +70,10 @@ func runPublish(ctx context.Context, s *cli.Streams, o publishOptions) error {
 	key, err := signingKey(s, o.signKey)
 	if err != nil {
 		return err
+	}
+	if err := withHoles(s, keepsPromise(o.matrixFile, o.tag, o.dist), o.partial,
+		"llcuda-build coverage --from "+o.dist+" shows the grid; --partial publishes it to a folder all the same"); err != nil {
+		return fmt.Errorf("publishing release %s: %w", o.tag, err)
 	}
 	p, err := release.PublishDir(ctx, release.PublishInput{
 		Path: path, Tag: o.tag, DistDir: o.dist, Key: key, Repository: o.repository,

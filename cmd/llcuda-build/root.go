@@ -34,8 +34,9 @@ func newRoot(s *cli.Streams) *cobra.Command {
 		newBuild(s, matrixFile),
 		newInspect(s),
 		newVerify(s, matrixFile),
+		newCoverage(s, matrixFile),
 		newKeygen(s),
-		newPublish(s),
+		newPublish(s, matrixFile),
 	)
 	return root
 }

@@ -154,6 +154,13 @@ func (t *Table) firstDriverOf(cuda Version) (Version, string) {
 	return first, sure
 }
 
+// OldestDriver is the oldest driver that NVIDIA pairs with a CUDA version
+// ("12.0"), "" where no source does. A branch may have older ones.
+func (t *Table) OldestDriver(cuda string) (driver, sure string) {
+	v, sure := t.firstDriverOf(version(cuda))
+	return v.String(), sure
+}
+
 // LastBranch is the last driver branch that knows a GPU, "" where no end is known.
 func (t *Table) LastBranch(cc CC) (branch, arch, sure string) {
 	for _, s := range t.Facts.GPUSupport.LastBranch {
