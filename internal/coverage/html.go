@@ -96,7 +96,21 @@ func (g Grid) WriteHTML(w io.Writer, date string) error {
 		}
 		v.Rows = append(v.Rows, row)
 	}
-	return page.Execute(w, v)
+	var b strings.Builder
+	if err := page.Execute(&b, v); err != nil {
+		return err
+	}
+	// The template escapes; what cannot be seen is replaced besides.
+	for line := range strings.Lines(b.String()) {
+		text, end := strings.CutSuffix(line, "\n")
+		if text = plain(text); end {
+			text += "\n"
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (v *pageView) cell(r GPU, c Cell, b Branch, seen map[string]int) cellView {

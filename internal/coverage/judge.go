@@ -144,7 +144,7 @@ func (j *judge) cell(row GPU, b Branch, changes []compat.Version) Cell {
 		if i+1 < len(c.Spans) {
 			next = c.Spans[i+1].From
 		}
-		c.Spans[i].Text = words(c.Spans[i], b.Branch, next)
+		c.Spans[i].Text = words(c.Spans[i], row.CC, b.Branch, next)
 	}
 	return c
 }
@@ -206,8 +206,9 @@ func Host(platform, cc, driver, cuda, glibc string) facts.Host {
 	}
 }
 
-// words puts a name for a whole range in place of the driver that stood for it.
-func words(s Span, branch, next string) string {
+// words puts a name for a whole range in place of the driver that stood for it,
+// and speaks of this GPU: a row says which.
+func words(s Span, cc, branch, next string) string {
 	text := s.Text
 	if s.From == branch {
 		what := "driver of branch " + branch
@@ -217,7 +218,7 @@ func words(s Span, branch, next string) string {
 		text = strings.ReplaceAll(text, "driver "+oldest(branch), "a "+what)
 		text = strings.ReplaceAll(text, "Driver "+oldest(branch), "A "+what)
 	}
-	return strings.Replace(text, "GPU 0", "this GPU", 1)
+	return strings.NewReplacer("compute capability "+cc, "this GPU", "GPU 0", "this GPU").Replace(text)
 }
 
 // oldest is the number that stands for the oldest driver of a branch.

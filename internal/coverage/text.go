@@ -13,8 +13,8 @@ import (
 const columns = 100
 
 // legend explains the letters of the grid.
-const legend = `N native: machine code   J jit: PTX, slow first start   - none   ? unknown   ! hole: promised, not kept
-. not applicable   n, j: only from a later driver of the branch on, see below`
+const legend = `N native: machine code   J jit: PTX, slow first start   - none   ? unknown   . not applicable
+! hole: promised native, and it is not   n, j: only from a later driver of the branch on`
 
 // Letter is a cell in one character.
 func (c Cell) Letter() string {
