@@ -156,8 +156,8 @@ type Totals struct {
 	NA      int `json:"not_applicable"`
 }
 
-// oldestBranch is the first column: no bundle of ours and no promise reaches
-// below it, since cudart 11 is the oldest with minor-version compatibility.
+// oldestBranch is the first column, unless a promise reaches below it: cudart 11,
+// the oldest with minor-version compatibility, asks for a driver of this branch.
 const oldestBranch = 450
 
 // Compute makes the grid. An error means that this program's table is broken.

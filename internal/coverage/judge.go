@@ -41,8 +41,14 @@ func newJudge(t *compat.Table, in Input) *judge {
 		j.listed = append(j.listed, listed)
 	}
 	j.counted = &m
+	first := oldestBranch
+	for _, p := range in.Promise {
+		if v, err := compat.ParseVersion(p.Driver); err == nil {
+			first = min(first, v.Major())
+		}
+	}
 	for _, b := range t.Branches() {
-		if n, err := strconv.Atoi(b.Branch); err != nil || n < oldestBranch {
+		if n, err := strconv.Atoi(b.Branch); err != nil || n < first {
 			continue
 		}
 		first, _ := t.OldestDriver(b.CUDA)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/waqasm86/llcuda/bundles"
@@ -13,10 +14,12 @@ import (
 	"github.com/waqasm86/llcuda/matrix"
 )
 
+var loadOurs = sync.OnceValues(func() (*matrix.Matrix, error) { return matrix.Load(matrix.DefaultName, matrix.Default()) })
+
 // ours is this project's matrix and what its default cells would make.
 func ours(t *testing.T) (*matrix.Matrix, *bundles.Manifest) {
 	t.Helper()
-	m, err := matrix.Load(matrix.DefaultName, matrix.Default())
+	m, err := loadOurs()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,10 @@ package coverage_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -168,4 +170,25 @@ func TestTextFitsHundredColumns(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The default build as a dist folder, for scripts/coverage-page.sh and for whoever
+// wants to see it: llcuda-build coverage --from internal/coverage/testdata/default-dist.
+func TestTheDefaultBuildAsADistFolder(t *testing.T) {
+	m := upstream()
+	b := m.Bundles[0]
+	p := m.Parts[b.App]
+	digest := func(what string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("synthetic "+what))) }
+	b.App, p.Contents = digest("part"), digest("tree")
+	b.Image.Ref, b.Source = "synthetic", bundles.Source{URL: "https://example.org/llama.cpp", Ref: "synthetic"}
+	dir := t.TempDir()
+	file, err := bundles.WriteFragment(dir, bundles.Fragment{Bundle: b, Parts: map[string]bundles.Part{b.App: p}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "default-dist/"+filepath.Base(file), got)
 }
