@@ -32,8 +32,12 @@ test: ## the hermetic tests: no engine, no network, no GPU
 test-engine: build ## the tests that need a real Dagger engine and a real llama-server
 	scripts/test-engine.sh
 
+.PHONY: coverage-page
+coverage-page: ## look at the page of `llcuda-build coverage --html` in headless Chromium, at three widths
+	scripts/coverage-page.sh
+
 .PHONY: soak
-soak: ## every fuzz target for SECONDS_EACH (60), then the kill loops many times over
+soak: ## every fuzz target for SECONDS_EACH (60), the kill loops many times over, the coverage page
 	scripts/soak.sh $(or $(SECONDS_EACH),60)
 
 .PHONY: engine

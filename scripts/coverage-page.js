@@ -27,6 +27,9 @@
   }
   for (const s of ["body", ".soft", ".grid thead th small", ".grid tbody th", ".grid tbody .cc", ".verdict"]) check(s + " can be read", contrast(one(s)) >= 4.5, contrast(one(s)).toFixed(2));
 
+  const corner = one(".grid thead th").getBoundingClientRect();
+  check("the heads leave room for the grid", corner.height < 70 && corner.width > 100 && corner.width < innerWidth * 0.5, corner.width + " x " + corner.height);
+
   // The heads stay where they are.
   const head = one(".grid thead th:last-child"), side = rows[2].querySelector("th");
   const was = [head.getBoundingClientRect().top, side.getBoundingClientRect().left];

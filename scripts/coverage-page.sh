@@ -18,7 +18,7 @@ mkdir -p bin
 go build -ldflags '-extldflags=-Wl,-z,lazy' -o bin/ ./cmd/llcuda-build
 bin/llcuda-build coverage --html "$out/plan.html" >"$out/plan.txt"
 code=0
-bin/llcuda-build coverage --from internal/coverage/testdata/default-dist --html "$out/holes.html" >"$out/holes.txt" || code=$?
+bin/llcuda-build coverage --from internal/coverage/testdata/default-dist --html "$out/holes.html" >"$out/holes.txt" 2>&1 || code=$?
 [ "$code" = 1 ] || die "a release full of holes ended with $code, not 1"
 failed=0
 for page in plan holes; do

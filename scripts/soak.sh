@@ -1,6 +1,7 @@
 #!/bin/bash
 # soak.sh [SECONDS]: every fuzz target for SECONDS (60 without), then the kill
-# loops of release, fetch and store many times over. Prints one line a target; a
+# loops of release, fetch and store many times over, then the coverage page in
+# Chromium. Prints one line a target; a
 # crasher that a fuzzer found lies in the package's testdata/fuzz.
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
@@ -18,4 +19,5 @@ while read -r package target; do
 done < <(git grep -oE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' |
   sed -E 's#^(.*)/[^/]*_test\.go:func (Fuzz.*)#./\1 \2#' | sort -u)
 go test -count=10 -run 'Kill' -timeout 60m ./internal/release ./internal/fetch ./internal/store || failed=1
+scripts/coverage-page.sh || failed=1
 exit "$failed"
