@@ -41,7 +41,7 @@
   // The tooltip: pointer, keyboard, Escape; within the window.
   check("no tooltip before anything is pointed at", tip.hidden);
   cells[8][11].dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
-  check("pointing shows why", !tip.hidden && /7\.5.*driver branch 535 \(CUDA 12\.2\)/.test(tip.textContent), tip.textContent);
+  check("pointing shows why", !tip.hidden && /7\.5.*driver branch 535 \(CUDA 12\.2, from 535\.54\.03\)/.test(tip.textContent), tip.textContent);
   one(".grid").dispatchEvent(new MouseEvent("mouseleave"));
   check("pointing elsewhere hides it", tip.hidden);
   check("the Tab key stops once in the grid", cells.flat().filter(b => b.tabIndex === 0).length === 1);

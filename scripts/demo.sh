@@ -46,7 +46,7 @@ bin/llcuda-build inspect "$dist/cells/cuda11.8-sm75/libggml-cuda.so"
 
 say "4/7 a throwaway key and a signed release folder"
 bin/llcuda-build keygen "$work/demo.key"
-# Three cells, two of them the fixture's, serve almost nobody: --partial says that
+# A few cells serve few GPUs, and those of the fixture nobody: --partial says that
 # this is meant. Without it publish names each hole in the matrix's promise.
 bin/llcuda-build publish demo "$dist" --to "dir:$work/releases" --sign-key "$work/demo.key" --partial
 ls -l "$work/releases/demo" >&2

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -153,8 +154,10 @@ func subject(ctx context.Context, s *cli.Streams, o coverageOptions, plan *bundl
 
 // isDist tells a folder that build left from one that publish did.
 func isDist(dir string) bool {
-	found, _ := filepath.Glob(filepath.Join(dir, "*"+bundles.FragmentSuffix))
-	return len(found) > 0
+	entries, err := os.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return strings.HasSuffix(e.Name(), bundles.FragmentSuffix)
+	})
 }
 
 // joined is the manifest that the fragments of a dist folder would make.

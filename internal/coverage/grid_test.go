@@ -300,3 +300,38 @@ func TestAModeOfCompressionThatNobodyKnowsIsNotGuessed(t *testing.T) {
 		t.Errorf("zstd on 535: %+v", s)
 	}
 }
+
+// Whether an old driver reads zlib is not established: that is no answer, and a
+// promise is not kept by one.
+func TestWhatIsNotKnownIsUnknown(t *testing.T) {
+	m := &bundles.Manifest{}
+	cell(m, "odd", "11.8", "2.28", "86:zlib")
+	s := spans(t, released(t, m), "8.6", "470")
+	if len(s) != 1 || s[0].State != coverage.Unknown || s[0].Code != facts.UnknownFact || s[0].Near != "odd" || !s[0].Hole || !strings.Contains(s[0].Text, "zlib") {
+		t.Errorf("%+v", s)
+	}
+}
+
+func BenchmarkOurMatrix(b *testing.B) {
+	m, plan := ours(b)
+	in := coverage.Input{Subject: coverage.Subject{Kind: coverage.KindPlan}, Manifest: plan, Plan: plan, Promise: m.Promise(), Platform: "linux/amd64"}
+	for b.Loop() {
+		if _, err := coverage.Compute(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAThousandBundles(b *testing.B) {
+	m, plan := ours(b)
+	many := &bundles.Manifest{}
+	for i := range 1000 {
+		cell(many, fmt.Sprintf("b%03d", i), "12.4", "2.28", "75 80 86 89")
+	}
+	in := coverage.Input{Subject: coverage.Subject{Kind: coverage.KindDist}, Manifest: many, Plan: plan, Promise: m.Promise(), Platform: "linux/amd64"}
+	for b.Loop() {
+		if _, err := coverage.Compute(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -17,7 +17,7 @@ import (
 var loadOurs = sync.OnceValues(func() (*matrix.Matrix, error) { return matrix.Load(matrix.DefaultName, matrix.Default()) })
 
 // ours is this project's matrix and what its default cells would make.
-func ours(t *testing.T) (*matrix.Matrix, *bundles.Manifest) {
+func ours(t testing.TB) (*matrix.Matrix, *bundles.Manifest) {
 	t.Helper()
 	m, err := loadOurs()
 	if err != nil {

@@ -40,6 +40,8 @@ func (g Grid) WriteText(w io.Writer) error {
 	t.line("")
 	t.letters(g)
 	t.line("")
+	t.branches(g)
+	t.line("")
 	for _, group := range g.Groups() {
 		t.gpus(group)
 	}
@@ -83,9 +85,14 @@ func (t *printer) line(format string, args ...any) {
 
 // wrap writes text in lines of at most columns, the first led by first.
 func (t *printer) wrap(first, rest, text string) {
+	t.fill(first, rest, strings.Fields(plain(text)))
+}
+
+// fill is wrap for words that may hold blanks.
+func (t *printer) fill(first, rest string, words []string) {
 	line := first
 	empty := true
-	for _, word := range strings.Fields(plain(text)) {
+	for _, word := range words {
 		switch {
 		case empty:
 			line += word
@@ -160,6 +167,23 @@ func (g GPU) PromiseText() string {
 		text += "; judged with glibc " + orUnknown(g.Glibc)
 	}
 	return text
+}
+
+// branches says which CUDA each branch reports, and from which driver on.
+func (t *printer) branches(g Grid) {
+	var all []string
+	for _, b := range g.Branches {
+		one := b.Branch + ": " + b.CUDA
+		if b.First != "" {
+			one = b.Branch + ": " + b.CUDA + " (" + b.First + ")"
+		}
+		all = append(all, one+",")
+	}
+	if n := len(all); n > 0 {
+		all[n-1] = strings.TrimSuffix(all[n-1], ",") + "."
+	}
+	t.line("Branch: the CUDA it reports (the oldest driver that NVIDIA pairs with that)")
+	t.fill("  ", "  ", all)
 }
 
 func (t *printer) gpus(group []GPU) {
