@@ -312,6 +312,23 @@ func TestWhatIsNotKnownIsUnknown(t *testing.T) {
 	}
 }
 
+func TestAPromiseEndsWithItsLastBranch(t *testing.T) {
+	_, plan := ours(t)
+	m := &bundles.Manifest{}
+	cell(m, "other", "12.4", "2.28", "90")
+	g := compute(t, coverage.Input{Subject: coverage.Subject{Kind: coverage.KindDist, Source: "dist"}, Manifest: m, Plan: plan,
+		Promise: []matrix.Promise{{CC: "7.5", Driver: "460.27.04", Until: "510", Glibc: "2.28"}}})
+	if len(g.Holes) != 1 || g.Holes[0].Drivers != "460.27.04 to 510" {
+		t.Fatalf("%+v", g.Holes)
+	}
+	if s := spans(t, g, "7.5", "515"); s[0].Promised || s[0].State != coverage.None {
+		t.Errorf("beyond it: %+v", s)
+	}
+	if s := spans(t, g, "7.5", "460"); len(s) != 2 || s[0].Promised || s[1].From != "460.27.04" || !s[1].Promised {
+		t.Errorf("where it begins: %+v", s)
+	}
+}
+
 func BenchmarkOurMatrix(b *testing.B) {
 	m, plan := ours(b)
 	in := coverage.Input{Subject: coverage.Subject{Kind: coverage.KindPlan}, Manifest: plan, Plan: plan, Promise: m.Promise(), Platform: "linux/amd64"}
