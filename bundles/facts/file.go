@@ -62,7 +62,9 @@ type Device struct {
 	// (__nv_relfatbin): they are judged only for such code.
 	Relocatable []Group   `json:"relocatable,omitempty"`
 	Unknown     []Unknown `json:"unknown,omitempty"`
-	Floors      []Floor   `json:"floors,omitempty"`
+	// NVIDIA says how NVIDIA's units were told from others; nil where there are none.
+	NVIDIA *NVIDIA `json:"nvidia,omitempty"`
+	Floors []Floor `json:"floors,omitempty"`
 }
 
 // Cudart says how the CUDA runtime is linked.
@@ -88,23 +90,46 @@ type Target struct {
 	Entries int `json:"entries,omitempty"`
 }
 
+// NVIDIA says how NVIDIA's units were told from others.
+type NVIDIA struct {
+	// By is "digest": every stored image is one of NVIDIA's static libraries; or
+	// "soname": they are in no table, and only the library's name was there to
+	// go by. An owner "nvidia" then rests on the name and its version node, and
+	// is single; where these do not vouch for it the owner is "unknown".
+	By string `json:"by"`
+	// Of names the library that the images are of, "cublas-12.4.5.8".
+	Of []string `json:"of,omitempty"`
+}
+
+// How NVIDIA's units were told.
+const (
+	ByDigest = "digest"
+	BySoname = "soname"
+)
+
 // Owner of a group of units, see Group.
 const (
-	OwnerOwn    = "own"
-	OwnerNVIDIA = "nvidia"
-	OwnerMixed  = "mixed"
+	OwnerOwn     = "own"
+	OwnerNVIDIA  = "nvidia"
+	OwnerMixed   = "mixed"
+	OwnerUnknown = "unknown"
 )
 
 // Group is a distinct set of images, and how many units hold exactly it.
 type Group struct {
 	Units int `json:"units"`
-	// Owner is "own", "nvidia" or "mixed"; empty for an empty group.
+	// Owner is "own", "nvidia", "mixed" (some images are NVIDIA's, some are not),
+	// or "unknown": the library is called as one of NVIDIA's and does not look
+	// like it. It is left out for an empty group that is not NVIDIA's.
 	Owner string `json:"owner,omitempty"`
 	// Empty marks units that define no kernel and no device variable: they are
 	// counted and never a miss.
 	Empty bool `json:"empty,omitempty"`
 	// Linked marks a version-2 container: the linked image of relocatable code.
-	Linked bool    `json:"linked,omitempty"`
+	Linked bool `json:"linked,omitempty"`
+	// Pruned marks units of NVIDIA's, told by digest, that lack images which
+	// NVIDIA's library has in them.
+	Pruned bool    `json:"pruned,omitempty"`
 	Images []Image `json:"images,omitempty"`
 }
 
@@ -125,6 +150,10 @@ type Image struct {
 	// ISAHeader is the entry header's PTX ISA version.
 	ISAHeader   string `json:"isa_header,omitempty"`
 	Compression string `json:"compression"`
+	// Digest stands where the owner is "nvidia" by digest: the sum, modulo 2^128,
+	// over the units of the group, of the first 16 bytes of the SHA-256 of this
+	// image as it is stored; in hexadecimal. Of these compat.Selected is made.
+	Digest string `json:"digest,omitempty"`
 }
 
 // Ignored counts containers that no rule judges.

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/bundles/facts"
 )
 
@@ -60,7 +59,7 @@ func judged(d *facts.Device) bool {
 
 // deviceAt judges a file's units on one compute capability. lean, if not nil,
 // is the record of what pruning kept of NVIDIA's units.
-func (t *Table) deviceAt(d *facts.Device, lean *bundles.Lean, cc CC) outcome {
+func (t *Table) deviceAt(d *facts.Device, lean *record, cc CC) outcome {
 	o := outcome{via: facts.ViaSASS, demand: demand{sure: "doc"}}
 	lacks := facts.Lacking{Of: d.Units}
 	relocatable, theirs, own := false, false, false
@@ -70,7 +69,7 @@ func (t *Table) deviceAt(d *facts.Device, lean *bundles.Lean, cc CC) outcome {
 			continue
 		}
 		defining += g.Units
-		if g.Owner == facts.OwnerNVIDIA {
+		if isTheirs(g) {
 			theirs = true
 			continue
 		}
@@ -167,23 +166,27 @@ func (t *Table) compressionToken(kind string) string {
 	return becauseUnknown + becauseCompression + kind
 }
 
+// isTheirs says whether a group is judged as NVIDIA's: what is called so without
+// a proof is too, and then hinges on the unknown.
+func isTheirs(g facts.Group) bool {
+	return g.Owner == facts.OwnerNVIDIA || g.Owner == facts.OwnerUnknown
+}
+
 // nvidia judges NVIDIA's own units: cuBLAS dispatches by device, most of its
-// units hold code for one family only, so one that fits is enough. Where units
-// may have been pruned away (linked into another library, or some are empty)
-// only the record of the pruning can tell that nothing is missing.
-func (t *Table) nvidia(o *outcome, lacks *facts.Lacking, d *facts.Device, lean *bundles.Lean, own bool, cc CC) {
-	if lean != nil {
-		if s, ok := lean.Selected[cc.String()]; !ok || s.Units == 0 {
-			o.worse(facts.ViaNone)
-			t.add(o, becauseLacksSM)
-			return
-		}
+// units hold code for one family only, so one that fits is enough as long as
+// nothing was pruned away. Otherwise only the record of the pruning can tell that
+// nothing is missing.
+func (t *Table) nvidia(o *outcome, lacks *facts.Lacking, d *facts.Device, lean *record, own bool, cc CC) {
+	if lean != nil && !lean.keeps(t, cc) {
+		o.worse(facts.ViaNone)
+		t.add(o, becauseLacksSM)
+		return
 	}
 	best, units := facts.ViaNone, 0
 	picks := make([]picked, len(d.Groups))
 	for i, g := range d.Groups {
 		picks[i].via = facts.ViaNone
-		if g.Empty || g.Owner != facts.OwnerNVIDIA {
+		if g.Empty || !isTheirs(g) {
 			continue
 		}
 		units += g.Units
@@ -202,14 +205,26 @@ func (t *Table) nvidia(o *outcome, lacks *facts.Lacking, d *facts.Device, lean *
 			t.take(o, p)
 		}
 	}
-	pruned := own || slices.ContainsFunc(d.Groups, func(g facts.Group) bool { return g.Empty && g.Units > 0 })
 	switch {
 	case lean != nil:
-	case pruned:
+	case pruned(d):
+		t.add(o, becauseUnknown+"lean")
+	case d.NVIDIA != nil && d.NVIDIA.By == facts.ByDigest:
+		// All units are whole: it is NVIDIA's library, or was linked from it.
+	case own:
 		t.add(o, becauseUnknown+"lean")
 	default:
 		o.demand.sure = weakest(o.demand.sure, "single")
 	}
+}
+
+// pruned says whether some of NVIDIA's units may have lost images: one told by
+// digest shows it, nvprune leaves units without any image, and what is called
+// NVIDIA's and does not look like it could have lost anything.
+func pruned(d *facts.Device) bool {
+	return slices.ContainsFunc(d.Groups, func(g facts.Group) bool {
+		return g.Units > 0 && (g.Pruned || g.Owner == facts.OwnerUnknown || g.Empty && len(g.Images) == 0)
+	})
 }
 
 // common adds what a file asks of the driver whatever code is chosen.

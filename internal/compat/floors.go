@@ -59,10 +59,14 @@ func BundleFloors(parts ...[]facts.Floor) []facts.Floor {
 // A file whose groups were left out (a shortened manifest) is judged by its floors.
 func (t *Table) filesAt(files []facts.File, lean *bundles.Lean) func(CC) outcome {
 	var fns []func(CC) outcome
+	var r *record
+	if lean != nil {
+		r = &record{lean, files}
+	}
 	for _, f := range files {
 		switch {
 		case judged(f.Device):
-			fns = append(fns, func(cc CC) outcome { return t.deviceAt(f.Device, lean, cc) })
+			fns = append(fns, func(cc CC) outcome { return t.deviceAt(f.Device, r, cc) })
 		case f.Device != nil && len(f.Device.Groups) == 0 && f.Device.Floors != nil:
 			fns = append(fns, func(cc CC) outcome { return published(f.Device.Floors, cc) })
 		}

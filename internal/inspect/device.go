@@ -2,9 +2,9 @@ package inspect
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/waqasm86/llcuda/bundles/facts"
@@ -13,26 +13,37 @@ import (
 // device gathers what the containers of a file, or of an archive's members,
 // hold.
 type device struct {
-	groups      map[string]*facts.Group
-	relocatable map[string]*facts.Group
+	groups      map[string]*group
+	relocatable map[string]*group
 	sass, ptx   map[facts.Target]*count
 	// toolkits of units; spare ones are those of other containers and count
 	// where no unit names one.
 	toolkits, spare map[string]bool
 	unknown         map[string]int
 	look            examiner
+	left            allowance
 	stubs           []facts.Image
 	stub, inputs    int
 	units           int
 	linked          bool
 	static          bool
+	// node says that the library defines the version node of its SONAME.
+	node bool
+	// allOf and someOf are the libraries of the table that all, and that any, of
+	// NVIDIA's images are of.
+	allOf, someOf byte
+	// visit, where set, is called with all containers in place of judging them.
+	visit func(*container) error
 }
 
 type count struct{ units, entries int }
 
-func newDevice() *device {
-	return &device{groups: map[string]*facts.Group{}, relocatable: map[string]*facts.Group{}, sass: map[facts.Target]*count{}, ptx: map[facts.Target]*count{},
-		toolkits: map[string]bool{}, spare: map[string]bool{}, unknown: map[string]int{}, look: examiner{told: map[string]bool{}}}
+// newDevice is for a file of size bytes, whose images are looked up in t.
+func newDevice(t *nvtable, size int64) *device {
+	return &device{groups: map[string]*group{}, relocatable: map[string]*group{}, sass: map[facts.Target]*count{}, ptx: map[facts.Target]*count{},
+		toolkits: map[string]bool{}, spare: map[string]bool{}, unknown: map[string]int{}, allOf: 0xff,
+		left: allowance{containers: maxContainers, entries: maxEntries},
+		look: examiner{told: map[string]bool{}, table: t, unpacker: unpacker{budget: unpackFree + unpackRatio*size}}}
 }
 
 // found says whether there was any device code.
@@ -40,19 +51,19 @@ func (d *device) found() bool { return d.units+d.stub+d.inputs+len(d.unknown) > 
 
 // object adds the containers of a host ELF file.
 func (d *device) object(o *object) error {
-	var all []*container
-	for _, s := range o.named(sectionFatbin) {
-		g, err := o.window(s)
-		if err != nil {
-			return err
-		}
-		list, err := readContainers(g)
-		if err != nil {
-			return err
-		}
-		all = append(all, list...)
+	fatbins, inputs, err := d.sections(o)
+	if err != nil {
+		return err
 	}
-	inputsDefine, err := d.readInputs(o)
+	if d.visit != nil {
+		for _, g := range fatbins {
+			if err := eachContainer(g, &d.left, d.visit); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	inputsDefine, err := d.readInputs(inputs)
 	if err != nil {
 		return err
 	}
@@ -60,26 +71,60 @@ func (d *device) object(o *object) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range all {
-		w, ok := pointed[c.off-uint64(o.off)]
-		delete(pointed, c.off-uint64(o.off))
-		if err := d.classify(c, w, ok, inputsDefine); err != nil {
+	for _, g := range fatbins {
+		err := eachContainer(g, &d.left, func(c *container) error {
+			at := c.off - uint64(o.off)
+			w, ok := pointed[at]
+			delete(pointed, at)
+			return d.classify(c, w, ok, inputsDefine)
+		})
+		if err != nil {
 			return err
 		}
 	}
 	// What is left points outside .nv_fatbin.
 	for _, off := range slices.Sorted(maps.Keys(pointed)) {
-		if err := d.elsewhere(o, off, pointed[off], inputsDefine); err != nil {
+		if err := d.elsewhere(o, off, pointed[off], inputs, inputsDefine); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// maxStubImages bounds the list of images in containers that nothing points to:
+// a file has one or two.
+const maxStubImages = 1 << 16
+
+// maxNamed bounds how many sections of one name are read: linkers make one.
+const maxNamed = 64
+
+// sections are the windows of the fat binaries and of the inputs of relocatable
+// code.
+func (d *device) sections(o *object) (fatbins, inputs []region, err error) {
+	for name, into := range map[string]*[]region{sectionFatbin: &fatbins, sectionRelFatbin: &inputs} {
+		list := o.named(name)
+		if len(list) > maxNamed {
+			return nil, nil, o.fail(0, "%d sections %s", len(list), name)
+		}
+		for _, s := range list {
+			g, err := o.window(s)
+			if err != nil {
+				return nil, nil, err
+			}
+			*into = append(*into, g)
+		}
+	}
+	return fatbins, inputs, nil
+}
+
 // readPointers maps places in the object to the wrapper that points there.
 func (d *device) readPointers(o *object) (map[uint64]wrapper, error) {
 	pointed := map[uint64]wrapper{}
-	for _, s := range o.named(sectionWrappers) {
+	named := o.named(sectionWrappers)
+	if len(named) > maxNamed {
+		return nil, o.fail(0, "%d sections %s", len(named), sectionWrappers)
+	}
+	for _, s := range named {
 		list, err := readWrappers(o, s)
 		if err != nil {
 			return nil, err
@@ -100,30 +145,26 @@ func (d *device) readPointers(o *object) (map[uint64]wrapper, error) {
 
 // readInputs adds the inputs of relocatable device code and says whether any
 // of them but NVIDIA's own device runtime defines something.
-func (d *device) readInputs(o *object) (bool, error) {
+func (d *device) readInputs(inputs []region) (bool, error) {
 	defines := false
-	for _, s := range o.named(sectionRelFatbin) {
-		g, err := o.window(s)
-		if err != nil {
-			return false, err
-		}
-		list, err := readContainers(g)
-		if err != nil {
-			return false, err
-		}
-		for _, c := range list {
+	for _, g := range inputs {
+		err := eachContainer(g, &d.left, func(c *container) error {
 			u, err := d.look.examine(c)
 			if err != nil {
-				return false, err
+				return err
 			}
 			owner, err := d.look.ownerOfInput(u, c)
 			if err != nil {
-				return false, err
+				return err
 			}
 			d.inputs++
 			defines = defines || owner == facts.OwnerOwn
 			addGroup(d.relocatable, u, owner, false)
 			d.note(u, d.spare)
+			return nil
+		})
+		if err != nil {
+			return false, err
 		}
 	}
 	return defines, nil
@@ -139,7 +180,9 @@ func (d *device) classify(c *container, w wrapper, pointed, inputsDefine bool) e
 	linked := w.version == versionLinked
 	if !pointed || linked && !u.defines && !inputsDefine {
 		d.stub++
-		d.stubs = append(d.stubs, u.images...)
+		if d.stubs = append(d.stubs, u.images...); len(d.stubs) > maxStubImages {
+			return c.fail("more than %d images in containers that nothing points to", maxStubImages)
+		}
 		d.note(u, d.spare)
 		return nil
 	}
@@ -153,13 +196,14 @@ func (d *device) classify(c *container, w wrapper, pointed, inputsDefine bool) e
 
 // elsewhere handles a wrapper that points outside .nv_fatbin: into the inputs of
 // relocatable code, which were read, or to a container in another section.
-func (d *device) elsewhere(o *object, off uint64, w wrapper, inputsDefine bool) error {
-	for _, s := range o.named(sectionRelFatbin) {
-		if off >= s.off && off-s.off < s.size {
+func (d *device) elsewhere(o *object, off uint64, w wrapper, inputs []region, inputsDefine bool) error {
+	at := o.off + int64(off)
+	for _, g := range inputs {
+		if at >= g.off && at-g.off < g.size {
 			return nil
 		}
 	}
-	c, _, err := readContainer(o.region, off)
+	c, _, err := readContainer(o.region, off, &d.left)
 	if err != nil {
 		return err
 	}
@@ -169,7 +213,10 @@ func (d *device) elsewhere(o *object, off uint64, w wrapper, inputsDefine bool) 
 // unit adds a unit to the groups and the summary.
 func (d *device) unit(u *unit, linked bool) {
 	d.units++
-	addGroup(d.groups, u, facts.OwnerOwn, linked)
+	addGroup(d.groups, u, u.owner, linked)
+	if u.owner == facts.OwnerNVIDIA {
+		d.allOf, d.someOf = d.allOf&u.allOf, d.someOf|u.someOf
+	}
 	d.note(u, d.toolkits)
 	seen := map[facts.Target]bool{}
 	for _, i := range u.images {
@@ -208,36 +255,58 @@ func (d *device) note(u *unit, toolkits map[string]bool) {
 }
 
 // addGroup counts a unit among those with the same set of images.
-func addGroup(groups map[string]*facts.Group, u *unit, owner string, linked bool) {
+func addGroup(groups map[string]*group, u *unit, owner string, linked bool) {
 	images := slices.Clone(u.images)
 	slices.SortFunc(images, compareImages)
 	images = slices.Compact(images)
-	if !u.defines {
+	known := owner == facts.OwnerNVIDIA && len(u.digests) > 0
+	if !u.defines && !known {
 		owner = ""
 	}
-	key := fmt.Sprint(owner, linked, images)
+	pruned := known && u.pruned
+	key := groupKey(owner, linked, u.defines, pruned, images)
 	g := groups[key]
 	if g == nil {
-		g = &facts.Group{Owner: owner, Empty: !u.defines, Linked: linked, Images: images}
+		g = &group{Group: facts.Group{Owner: owner, Empty: !u.defines, Linked: linked, Pruned: pruned, Images: images}}
+		if known {
+			g.sums = make([]digest, len(images))
+		}
 		groups[key] = g
 	}
-	g.Units++
+	g.add(u)
 }
 
-// facts sums up. soname decides whose units they are.
+// groupKey is different for each set of images and each kind of unit.
+func groupKey(owner string, linked, defines, pruned bool, images []facts.Image) string {
+	b := make([]byte, 0, 256)
+	b = append(b, owner...)
+	for _, is := range []bool{linked, defines, pruned} {
+		b = strconv.AppendBool(append(b, ' '), is)
+	}
+	for _, i := range images {
+		for _, s := range []string{i.Kind, i.SM, i.ISA, i.ISAHeader, i.Compression} {
+			b = append(append(b, ' '), s...)
+		}
+		b = append(b, ',')
+	}
+	return string(b)
+}
+
+// facts sums up.
 func (d *device) facts(e *facts.ELF) *facts.Device {
 	if !d.found() {
 		return nil
 	}
-	owner, needed := "", []string(nil)
+	groups, inputs := sortGroups(d.groups), sortGroups(d.relocatable)
+	soname, needed := "", []string(nil)
 	if e != nil {
-		needed = e.Needed
-		if IsNVIDIA(e.Soname) {
-			owner = facts.OwnerNVIDIA
-		}
+		soname, needed = e.Soname, e.Needed
 	}
-	f := &facts.Device{Units: d.units, SASS: targets(d.sass), PTX: targets(d.ptx), Groups: sortGroups(d.groups, owner),
-		Relocatable: sortGroups(d.relocatable, owner), Cudart: cudart(needed, d.static)}
+	vouched := d.vouch(append(slices.Clone(groups), inputs...), soname)
+	assign(groups, vouched)
+	assign(inputs, vouched)
+	f := &facts.Device{Units: d.units, SASS: targets(d.sass), PTX: targets(d.ptx), Groups: groups,
+		Relocatable: inputs, Cudart: cudart(needed, d.static), NVIDIA: d.nvidia(vouched)}
 	if len(f.Relocatable) == 0 {
 		f.Relocatable = nil
 	}
@@ -282,19 +351,14 @@ func targets(sum map[facts.Target]*count) []facts.Target {
 	return list
 }
 
-// sortGroups puts the groups of most units and images first. owner, where given, is whose
-// all of them are.
-func sortGroups(groups map[string]*facts.Group, owner string) []facts.Group {
+// sortGroups puts the groups of most units and images first.
+func sortGroups(groups map[string]*group) []facts.Group {
 	keys := slices.SortedFunc(maps.Keys(groups), func(a, b string) int {
 		return cmp.Or(cmp.Compare(groups[b].Units, groups[a].Units), cmp.Compare(len(groups[b].Images), len(groups[a].Images)), -cmp.Compare(a, b))
 	})
 	list := make([]facts.Group, 0, len(keys))
 	for _, k := range keys {
-		g := *groups[k]
-		if owner != "" && !g.Empty {
-			g.Owner = owner
-		}
-		list = append(list, g)
+		list = append(list, groups[k].fact())
 	}
 	return list
 }
@@ -326,7 +390,7 @@ var redistributable = []string{"libcublas", "libcublasLt", "libcudart", "libnvbl
 	"libcuda", "libnvidia-", "libcudnn", "libnccl"}
 
 // IsNVIDIA says whether a SONAME is that of a library NVIDIA ships. A name is
-// no proof: the content is to be compared once the table of digests is there.
+// no proof: see vouch for when it is believed.
 func IsNVIDIA(soname string) bool {
 	stem, _, ok := strings.Cut(soname, ".so")
 	if !ok {

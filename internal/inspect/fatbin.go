@@ -15,30 +15,41 @@ const (
 	containerHeader = 16
 	entryHeader     = 64
 
-	kindPTX       = 1
-	kindELF       = 2
-	kindOldCubin  = 4
-	kindNVVM      = 8
-	kindMercury   = 16
-	entryVersion  = 0x0101
-	flagZlib      = 0x1000
-	flagLZ4       = 0x2000
-	flagLZ4Frame  = 0x4000
-	flagZstd      = 0x8000
-	flagArch      = 0x100000
-	flagFamily    = 0x200000
-	flagCompress  = flagZlib | flagLZ4 | flagLZ4Frame | flagZstd
-	flagsKnown    = 0x7f | flagCompress | flagArch | flagFamily
-	maxContainers = 1 << 20
-	maxEntries    = 1 << 20
+	kindPTX      = 1
+	kindELF      = 2
+	kindOldCubin = 4
+	kindNVVM     = 8
+	kindMercury  = 16
+	entryVersion = 0x0101
+	flagZlib     = 0x1000
+	flagLZ4      = 0x2000
+	flagLZ4Frame = 0x4000
+	flagZstd     = 0x8000
+	flagArch     = 0x100000
+	flagFamily   = 0x200000
+	flagCompress = flagZlib | flagLZ4 | flagLZ4Frame | flagZstd
+	flagsKnown   = 0x7f | flagCompress | flagArch | flagFamily
+	// maxContainers and maxEntries bound what is read of one file, the same read
+	// again included; cuBLASLt 11.8 has 796 and 2,018.
+	maxContainers = 1 << 17
+	maxEntries    = 1 << 17
+	// paddingSize is how much is looked at in one go for the next container.
+	paddingSize = 4 << 10
 )
+
+// allowance counts what may still be read of a file.
+type allowance struct{ containers, entries int }
 
 // container is one fat binary: what one translation unit brings.
 type container struct {
 	// off is where it starts in its file.
 	off     uint64
 	entries []entry
+	g       region
 }
+
+// fail makes a FormatError about the container as a whole.
+func (c *container) fail(format string, args ...any) error { return c.g.fail(0, format, args...) }
 
 // entry is one image of a container, by its header.
 type entry struct {
@@ -57,7 +68,10 @@ type entry struct {
 }
 
 // readContainer reads the container at off and says where the next begins.
-func readContainer(g region, off uint64) (*container, uint64, error) {
+func readContainer(g region, off uint64, left *allowance) (*container, uint64, error) {
+	if left.containers--; left.containers < 0 {
+		return nil, 0, g.fail(int64(off), "more than %d containers", maxContainers)
+	}
 	h, err := g.bytes(off, containerHeader, "a container header")
 	if err != nil {
 		return nil, 0, err
@@ -73,7 +87,7 @@ func readContainer(g region, off uint64) (*container, uint64, error) {
 	if header < containerHeader {
 		return nil, 0, g.fail(int64(off), "a container header that claims %d bytes", header)
 	}
-	c := &container{off: uint64(g.off) + off}
+	c := &container{off: uint64(g.off) + off, g: region{file: g.file, shown: g.shown + int64(off)}}
 	if version := le.Uint16(h[4:]); version != 1 {
 		return nil, 0, g.fail(int64(off), "a container of version %d, which is not known", version)
 	}
@@ -89,8 +103,8 @@ func readContainer(g region, off uint64) (*container, uint64, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		if len(c.entries) >= maxEntries {
-			return nil, 0, g.fail(int64(off), "a container of more than %d entries", maxEntries)
+		if left.entries--; left.entries < 0 {
+			return nil, 0, g.fail(int64(off), "containers of more than %d entries in all", maxEntries)
 		}
 		c.entries = append(c.entries, e)
 		at = next
@@ -176,30 +190,48 @@ func kindName(kind uint16) string {
 	return fmt.Sprintf("%#x", kind)
 }
 
-// readContainers walks containers that lie back to back, with zeros between.
-func readContainers(g region) ([]*container, error) {
-	var list []*container
+// eachContainer calls visit with containers that lie back to back, with zeros
+// between.
+func eachContainer(g region, left *allowance, visit func(*container) error) error {
 	for off := uint64(0); g.has(off, 1); {
-		rest := uint64(g.size) - off
-		word, err := g.bytes(off, min(rest, 8), "padding between containers")
+		b, err := g.bytes(off, min(uint64(g.size)-off, 8), "padding between containers")
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if allZero(word) {
-			off += uint64(len(word))
+		if allZero(b) {
+			if off, err = skipZeros(g, off); err != nil {
+				return err
+			}
 			continue
 		}
-		c, next, err := readContainer(g, off)
+		c, next, err := readContainer(g, off, left)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if len(list) >= maxContainers {
-			return nil, g.fail(int64(off), "more than %d containers", maxContainers)
+		if err := visit(c); err != nil {
+			return err
 		}
-		list = append(list, c)
 		off = next
 	}
-	return list, nil
+	return nil
+}
+
+// skipZeros is the first place from off on, in steps of 8 bytes, where something
+// else than zeros stands.
+func skipZeros(g region, off uint64) (uint64, error) {
+	for size := uint64(64); g.has(off, 1); size = min(2*size, paddingSize) {
+		b, err := g.bytes(off, min(uint64(g.size)-off, size), "padding between containers")
+		if err != nil {
+			return 0, err
+		}
+		for ; len(b) > 0; b = b[min(8, len(b)):] {
+			if !allZero(b[:min(8, len(b))]) {
+				return off, nil
+			}
+			off += min(8, uint64(len(b)))
+		}
+	}
+	return off, nil
 }
 
 func allZero(b []byte) bool {

@@ -101,6 +101,14 @@ func Dir(root string) (facts.Report, error) {
 // Reader reads the facts of size bytes. name is what the facts and errors call
 // them. It may be called from several goroutines with one r.
 func Reader(r io.ReaderAt, size int64, name string) (facts.File, error) {
+	t, err := openTable(nvidiaData)
+	if err != nil {
+		return facts.File{Path: name, Size: size}, err
+	}
+	return readWith(t, r, size, name)
+}
+
+func readWith(t *nvtable, r io.ReaderAt, size int64, name string) (facts.File, error) {
 	f := facts.File{Path: name, Size: size}
 	if size < 0 {
 		return f, fmt.Errorf("inspecting %s: a size of %d bytes", name, size)
@@ -110,7 +118,7 @@ func Reader(r io.ReaderAt, size int64, name string) (facts.File, error) {
 	if err != nil {
 		return f, err
 	}
-	d := newDevice()
+	d := newDevice(t, size)
 	switch {
 	case bytes.HasPrefix(head, []byte(thinMagic)):
 		return f, g.fail(0, "a thin archive, which only names its members: inspect those")
@@ -156,6 +164,11 @@ func (d *device) elf(g region, head []byte) (*facts.ELF, error) {
 		e.BuildPaths = slices.Sorted(maps.Keys(t.paths))
 	}
 	d.static = t.cudart && !strings.HasPrefix(e.Soname, "libcudart.")
+	if IsNVIDIA(e.Soname) {
+		if d.node, err = definesVersion(o, e.Soname); err != nil {
+			return nil, err
+		}
+	}
 	return e, d.object(o)
 }
 
@@ -180,18 +193,14 @@ func (d *device) archive(g region) error {
 
 // fatbin reads a bare fat binary: every container is a unit.
 func (d *device) fatbin(g region) error {
-	list, err := readContainers(g)
-	if err != nil {
-		return err
-	}
-	for _, c := range list {
+	return eachContainer(g, &d.left, func(c *container) error {
 		u, err := d.look.examine(c)
 		if err != nil {
 			return err
 		}
 		d.unit(u, false)
-	}
-	return nil
+		return nil
+	})
 }
 
 // bareCubin reads a cubin on its own: one unit.
@@ -200,7 +209,7 @@ func (d *device) bareCubin(g region) error {
 	if err != nil {
 		return err
 	}
-	u := &unit{}
+	u := &unit{owner: facts.OwnerOwn}
 	if u.defines, err = c.defines(); err != nil {
 		return err
 	}
@@ -229,6 +238,6 @@ func (d *device) text(g region) error {
 	if t.isa == "" || t.target == "" {
 		return g.fail(0, "a PTX text without a proper .version and .target")
 	}
-	d.unit(&unit{defines: t.defines, images: []facts.Image{{Kind: facts.KindPTX, SM: clean(t.target), ISA: t.isa, Compression: compressNone}}}, false)
+	d.unit(&unit{owner: facts.OwnerOwn, defines: t.defines, images: []facts.Image{{Kind: facts.KindPTX, SM: clean(t.target), ISA: t.isa, Compression: compressNone}}}, false)
 	return nil
 }

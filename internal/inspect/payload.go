@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"bytes"
 	"compress/zlib"
 	"errors"
 	"fmt"
@@ -20,19 +19,39 @@ const (
 	compressZstd     = "zstd"
 )
 
-// maxPayload bounds what one compressed payload may become in memory.
-const maxPayload = 512 << 20
+const (
+	// maxPayload bounds what one compressed payload may claim to become.
+	maxPayload = 512 << 20
+	// unpackFree and unpackRatio bound what all payloads of a file become, read
+	// again or not: so much, and so many times the file's size. cuBLAS asks for
+	// less than its size, since little more than heads are read.
+	unpackFree  = 256 << 20
+	unpackRatio = 16
+	// maxWindow bounds how far back zstd may refer, and with it the memory.
+	maxWindow = 64 << 20
+)
 
-// maxRatio bounds the room made beforehand; what is really larger still grows.
-const maxRatio = 64
-
-// maxWindow bounds how far back zstd may refer, and with it the memory for a
-// prefix.
-const maxWindow = 64 << 20
-
-// unpacker decompresses one payload at a time. It keeps the zstd decoder, whose
+// unpacker decompresses one payload at a time. It keeps its decoders, whose
 // buffers cost more to make than most prefixes do to decode.
-type unpacker struct{ zstd *zstd.Decoder }
+type unpacker struct {
+	zstd *zstd.Decoder
+	lz4  *lz4Block
+	// budget is how many bytes may still be decompressed of this file.
+	budget int64
+	src    io.Reader
+}
+
+var errBudget = errors.New("too much to decompress")
+
+// Read reads the stream that open began.
+func (p *unpacker) Read(b []byte) (int, error) {
+	if p.budget <= 0 {
+		return 0, errBudget
+	}
+	n, err := p.src.Read(b[:min(int64(len(b)), p.budget)])
+	p.budget -= int64(n)
+	return n, err
+}
 
 // open streams an entry's payload, decompressed. The stream is good until the
 // next call.
@@ -42,15 +61,19 @@ func (p *unpacker) open(e *entry) (io.Reader, error) {
 	case compressNone:
 		return src, nil
 	case compressLZ4:
-		return newLZ4Block(src), nil
+		if p.lz4 == nil {
+			p.lz4 = &lz4Block{}
+		}
+		p.lz4.reset(src)
+		p.src = p.lz4
 	case compressLZ4Frame:
-		return lz4.NewReader(src), nil
+		p.src = lz4.NewReader(src)
 	case compressZlib:
 		z, err := zlib.NewReader(src)
 		if err != nil {
 			return nil, e.damaged(err)
 		}
-		return z, nil
+		p.src = z
 	case compressZstd:
 		if p.zstd == nil {
 			z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
@@ -63,14 +86,19 @@ func (p *unpacker) open(e *entry) (io.Reader, error) {
 		if err := p.zstd.Reset(src); err != nil {
 			return nil, e.damaged(err)
 		}
-		return p.zstd, nil
+		p.src = p.zstd
+	default:
+		return nil, e.payload.fail(0, "a payload compressed in an unknown way")
 	}
-	return nil, e.payload.fail(0, "a payload compressed in an unknown way")
+	return p, nil
 }
 
 // damaged says that the payload does not decompress; an error of the file
 // itself, such as a bad disk, is passed on.
 func (e *entry) damaged(err error) error {
+	if errors.Is(err, errBudget) {
+		return e.payload.fail(0, "the payloads up to here become more than %d bytes and %d times the file's size", int64(unpackFree), unpackRatio)
+	}
 	return e.payload.fail(0, "a payload of %d bytes does not decompress as %s: %v", e.payload.size, e.compression, err)
 }
 
@@ -91,24 +119,69 @@ func (p *unpacker) head(e *entry, n int64) ([]byte, error) {
 	return buf[:got], nil
 }
 
-// whole is the payload as a window, decompressed in memory where it must be.
-func (p *unpacker) whole(e *entry) (region, error) {
+// whole is the payload as a window. A compressed one is never held as a whole:
+// whoever reads backwards has it decompressed again from its start.
+func (p *unpacker) whole(e *entry) region {
 	if e.compression == compressNone {
-		return e.payload, nil
+		return e.payload
 	}
-	r, err := p.open(e)
-	if err != nil {
-		return region{}, err
+	size := min(e.plain, maxPayload)
+	if size == 0 {
+		size = maxPayload // it does not say; the end shows itself
 	}
-	var b bytes.Buffer
-	// A false claim gets no more room than maxRatio times what is there.
-	b.Grow(int(min(e.plain, uint64(e.payload.size)*maxRatio, maxPayload)) + bytes.MinRead)
-	n, err := b.ReadFrom(io.LimitReader(r, maxPayload+1))
-	if err != nil {
-		return region{}, e.damaged(err)
+	return region{r: &packed{p: p, e: e}, file: e.payload.file, size: int64(size), shown: e.payload.shown}
+}
+
+// frontBytes is how much of the start of a compressed payload is kept.
+const frontBytes = 64 << 10
+
+// packed reads a compressed payload at any place. It is good as long as no other
+// payload is opened.
+type packed struct {
+	p     *unpacker
+	e     *entry
+	r     io.Reader
+	pos   int64
+	front []byte
+}
+
+func (z *packed) ReadAt(b []byte, off int64) (int, error) {
+	if off+int64(len(b)) <= int64(len(z.front)) {
+		return copy(b, z.front[off:]), nil
 	}
-	if n > maxPayload {
-		return region{}, e.payload.fail(0, "a payload of %d bytes becomes more than %d when decompressed", e.payload.size, maxPayload)
+	if z.r == nil || off < z.pos {
+		r, err := z.p.open(z.e)
+		if err != nil {
+			return 0, err
+		}
+		z.r, z.pos = r, 0
+		if z.front == nil {
+			if z.front, err = io.ReadAll(io.LimitReader(r, frontBytes)); err != nil {
+				return 0, z.e.damaged(err)
+			}
+			z.pos = int64(len(z.front))
+			return z.ReadAt(b, off)
+		}
 	}
-	return region{r: bytes.NewReader(b.Bytes()), file: e.payload.file, size: n, shown: e.payload.shown}, nil
+	n, err := io.CopyN(io.Discard, z.r, off-z.pos)
+	if z.pos += n; err == nil {
+		n, err := io.ReadFull(z.r, b)
+		z.pos += int64(n)
+		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return n, end(err)
+		}
+		return n, z.e.damaged(err)
+	}
+	if errors.Is(err, io.EOF) {
+		return 0, io.EOF
+	}
+	return 0, z.e.damaged(err)
+}
+
+// end is what io.ReaderAt says of a short read.
+func end(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return io.EOF
+	}
+	return err
 }

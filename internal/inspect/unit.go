@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"hash"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,11 +28,24 @@ type unit struct {
 	defines  bool
 	toolkits []string
 	unknown  []string
+	// owner is whose the unit is by its images. known counts those in the table
+	// of NVIDIA's; all of them and some of them are of these libraries there.
+	owner         string
+	known         int
+	allOf, someOf byte
+	// digests stand beside images where all are NVIDIA's.
+	digests []digest
+	// pruned marks a unit of NVIDIA's that lacks images.
+	pruned bool
 }
 
 // examiner looks into containers, one after the other.
 type examiner struct {
 	unpacker
+	table *nvtable
+	hash  hash.Hash
+	// hashed and sum are buffers of digest.
+	hashed, sum []byte
 	// told holds the SMs whose cubins already named their toolkit.
 	told map[string]bool
 }
@@ -39,18 +53,27 @@ type examiner struct {
 // examine reads the heads of all images of a container and, as far as needed to
 // tell whether anything is defined, more of some of them.
 func (x *examiner) examine(c *container) (*unit, error) {
-	u := &unit{}
+	u := &unit{allOf: 0xff}
 	for i := range c.entries {
 		e := &c.entries[i]
+		d, flags, known, err := x.identify(e)
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			u.known++
+			u.digests = append(u.digests, d)
+			u.allOf, u.someOf = u.allOf&flags, u.someOf|flags
+			u.defines = u.defines || flags&nvDefines != 0
+		}
 		u.unknown = append(u.unknown, e.unknown...)
 		image := facts.Image{Kind: kindName(e.kind), SM: e.sm, Compression: e.compression}
-		var err error
 		switch e.kind {
 		case kindELF:
-			err = x.cubin(u, e)
+			err = x.cubin(u, e, known)
 		case kindPTX:
 			image.ISAHeader = e.isa
-			image.ISA, err = x.text(u, e)
+			image.ISA, err = x.text(u, e, known)
 		default:
 			// What cannot be read is not called empty.
 			u.defines = true
@@ -60,11 +83,15 @@ func (x *examiner) examine(c *container) (*unit, error) {
 		}
 		u.images = append(u.images, image)
 	}
+	u.settle(x.table)
+	if u.owner == facts.OwnerNVIDIA {
+		return u, nil // the table says what they define
+	}
 	return u, x.search(u, c)
 }
 
-// cubin reads a cubin's head.
-func (x *examiner) cubin(u *unit, e *entry) error {
+// cubin reads a cubin's head. What is known of NVIDIA's is not looked for.
+func (x *examiner) cubin(u *unit, e *entry, known bool) error {
 	b, err := x.head(e, headBytes)
 	if err != nil {
 		return err
@@ -76,20 +103,14 @@ func (x *examiner) cubin(u *unit, e *entry) error {
 	if uint32(head.sm) != e.target {
 		u.unknown = append(u.unknown, fmt.Sprintf("cubin of sm_%d in an entry marked sm_%s", head.sm, e.sm))
 	}
-	if e.compression != compressNone {
-		u.defines = u.defines || namesKernel(b)
-	}
+	u.defines = u.defines || !known && namesKernel(b)
 	toolkit := cmp.Or(head.toolkit, findCUInfo(b))
-	if e.compression == compressNone && !u.defines || toolkit == "" && (e.compression == compressNone || !x.told[e.sm]) {
-		full, err := x.whole(e)
+	if e.compression == compressNone && !u.defines && !known || toolkit == "" && (e.compression == compressNone || !x.told[e.sm]) {
+		c, err := openCubin(x.whole(e))
 		if err != nil {
 			return err
 		}
-		c, err := openCubin(full)
-		if err != nil {
-			return err
-		}
-		if !u.defines {
+		if !u.defines && !known {
 			if u.defines, err = c.defines(); err != nil {
 				return err
 			}
@@ -108,12 +129,12 @@ func (x *examiner) cubin(u *unit, e *entry) error {
 }
 
 // text reads the start of a PTX text and returns the ISA that the driver obeys.
-func (x *examiner) text(u *unit, e *entry) (string, error) {
-	t, err := x.scan(e, textBytes, !u.defines)
+func (x *examiner) text(u *unit, e *entry, known bool) (string, error) {
+	t, err := x.scan(e, textBytes, !u.defines && !known)
 	if err != nil {
 		return "", err
 	}
-	u.defines = u.defines || t.defines
+	u.defines = u.defines || t.defines && !known
 	if t.target != "" && t.target != e.sm {
 		u.unknown = append(u.unknown, fmt.Sprintf("PTX for sm_%s in an entry marked sm_%s", clean(t.target), e.sm))
 	}
@@ -179,11 +200,7 @@ func (x *examiner) definesPacked(e *entry) (bool, error) {
 			return defines, nil
 		}
 	}
-	full, err := x.whole(e)
-	if err != nil {
-		return false, err
-	}
-	c, err := openCubin(full)
+	c, err := openCubin(x.whole(e))
 	if err != nil {
 		return false, err
 	}
@@ -205,11 +222,7 @@ func (x *examiner) ownerOfInput(u *unit, c *container) (string, error) {
 	if smallest == nil {
 		return facts.OwnerOwn, nil
 	}
-	full, err := x.whole(smallest)
-	if err != nil {
-		return "", err
-	}
-	cubin, err := openCubin(full)
+	cubin, err := openCubin(x.whole(smallest))
 	if err != nil {
 		return "", err
 	}

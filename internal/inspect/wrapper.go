@@ -14,7 +14,7 @@ const (
 	// versionLinked marks the wrapper that the device linker makes.
 	versionLinked = 2
 	// maxWrappers bounds one section of wrappers.
-	maxWrappers = 1 << 20
+	maxWrappers = 1 << 17
 
 	relX86Relative = 8
 	relX8664       = 1
