@@ -21,6 +21,7 @@ type builder struct {
 	textrel          bool
 	stack            uint32 // flags of PT_GNU_STACK; 0 leaves it out
 	sections         []testSection
+	node             string // a version that the library defines
 }
 
 type testSection struct {
@@ -74,6 +75,17 @@ func (b builder) build() []byte {
 		syms = le(syms, uint32(str("symbol_of_"+name)), uint32(0x12), uint64(0), uint64(0))
 		vers = le(vers, uint16(i+2))
 	}
+	var defined []byte
+	if b.node != "" {
+		for i, name := range []string{b.soname, b.node} {
+			next := uint32(28)
+			if i == 1 {
+				next = 0
+			}
+			defined = le(defined, uint16(1), uint16(1-i), uint16(i+1), uint16(1), uint32(0), uint32(20), next, uint32(str(name)), uint32(0))
+		}
+		b.sections = append([]testSection{{".gnu.version_d", 0x6ffffffd, allocated, defined}}, b.sections...)
+	}
 	list := append([]testSection{{}, {".dynsym", dynsym, allocated, syms}, {".gnu.version", versym, allocated, vers},
 		{".gnu.version_r", verneed, allocated, need}, {".dynstr", strtab, allocated, strs.Bytes()}}, b.sections...)
 	names := []byte{0}
@@ -96,6 +108,9 @@ func (b builder) build() []byte {
 	dyn = append(dyn, [2]uint64{5, at[".dynstr"]}, [2]uint64{10, uint64(strs.Len())}, [2]uint64{6, at[".dynsym"]})
 	if len(b.versions) > 0 {
 		dyn = append(dyn, [2]uint64{0x6ffffff0, at[".gnu.version"]}, [2]uint64{0x6ffffffe, at[".gnu.version_r"]}, [2]uint64{0x6fffffff, 1})
+	}
+	if b.node != "" {
+		dyn = append(dyn, [2]uint64{0x6ffffffc, at[".gnu.version_d"]}, [2]uint64{0x6ffffffd, 2})
 	}
 	var dynamic []byte
 	for _, d := range append(dyn, [2]uint64{}) {
@@ -286,19 +301,6 @@ func TestContainersAreUnitsAsTheirWrappersSay(t *testing.T) {
 				t.Errorf("got %+v of %+v, want %+v", got, d.Groups, c)
 			}
 		})
-	}
-}
-
-func TestUnitsOfNVIDIAsLibrariesAreTheirs(t *testing.T) {
-	full := samples(t)["11.8.89.fatbin"]
-	for soname, owner := range map[string]string{"libcublas.so.11": "nvidia", "libcublasLt.so.12": "nvidia", "libnppif.so.12": "nvidia", "libggml-cuda.so": "own", "libcublasx.so": "own", "": "own"} {
-		b := wrapped([][]byte{full}, []uint32{1})
-		b.soname = soname // the strings lie in front: the container moves
-		b.sections[1].data = le(nil, uint32(0x466243b1), uint32(1), uint64(bytes.Index(b.build(), full)), uint64(0))
-		d := read(t, b.build()).Device
-		if len(d.Groups) != 1 || d.Groups[0].Owner != owner {
-			t.Errorf("%q: got %+v, want owner %s", soname, d.Groups, owner)
-		}
 	}
 }
 
