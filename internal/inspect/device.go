@@ -16,17 +16,18 @@ type device struct {
 	groups      map[string]*group
 	relocatable map[string]*group
 	sass, ptx   map[facts.Target]*count
-	// toolkits of units; spare ones are those of other containers and count
-	// where no unit names one.
-	toolkits, spare map[string]bool
-	unknown         map[string]int
-	look            examiner
-	left            allowance
-	stubs           []facts.Image
-	stub, inputs    int
-	units           int
-	linked          bool
-	static          bool
+	// toolkits of units; those of units that are NVIDIA's by digest, and spare
+	// ones, of other containers, count where no other unit names one: cuBLAS is
+	// made by several releases, and ours by one.
+	toolkits, theirs, spare map[string]bool
+	unknown                 map[string]int
+	look                    examiner
+	left                    allowance
+	stubs                   []facts.Image
+	stub, inputs            int
+	units                   int
+	linked                  bool
+	static                  bool
 	// node says that the library defines the version node of its SONAME.
 	node bool
 	// allOf and someOf are the libraries of the table that all, and that any, of
@@ -41,7 +42,7 @@ type count struct{ units, entries int }
 // newDevice is for a file of size bytes, whose images are looked up in t.
 func newDevice(t *nvtable, size int64) *device {
 	return &device{groups: map[string]*group{}, relocatable: map[string]*group{}, sass: map[facts.Target]*count{}, ptx: map[facts.Target]*count{},
-		toolkits: map[string]bool{}, spare: map[string]bool{}, unknown: map[string]int{}, allOf: 0xff,
+		toolkits: map[string]bool{}, theirs: map[string]bool{}, spare: map[string]bool{}, unknown: map[string]int{}, allOf: 0xff,
 		left: allowance{containers: maxContainers, entries: maxEntries},
 		look: examiner{told: map[string]bool{}, table: t, unpacker: unpacker{budget: unpackFree + unpackRatio*size}}}
 }
@@ -111,6 +112,7 @@ func (d *device) sections(o *object) (fatbins, inputs []region, err error) {
 			if err != nil {
 				return nil, nil, err
 			}
+			g.r = &ahead{r: g.r}
 			*into = append(*into, g)
 		}
 	}
@@ -217,7 +219,11 @@ func (d *device) unit(u *unit, linked bool) {
 	if u.owner == facts.OwnerNVIDIA {
 		d.allOf, d.someOf = d.allOf&u.allOf, d.someOf|u.someOf
 	}
-	d.note(u, d.toolkits)
+	if u.owner == facts.OwnerNVIDIA {
+		d.note(u, d.theirs)
+	} else {
+		d.note(u, d.toolkits)
+	}
 	seen := map[facts.Target]bool{}
 	for _, i := range u.images {
 		t := facts.Target{SM: i.SM, Compression: i.Compression}
@@ -310,7 +316,7 @@ func (d *device) facts(e *facts.ELF) *facts.Device {
 	if len(f.Relocatable) == 0 {
 		f.Relocatable = nil
 	}
-	f.Toolkit = oneToolkit(d.toolkits, d.spare)
+	f.Toolkit = oneToolkit(d.toolkits, d.theirs, d.spare)
 	ignored := facts.Ignored{Stub: d.stub, Images: d.stubs}
 	if !d.linked {
 		ignored.Relocatable = d.inputs

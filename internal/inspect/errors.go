@@ -68,14 +68,19 @@ func (g region) bytes(off, n uint64, what string) ([]byte, error) {
 		return nil, g.fail(int64(min(off, uint64(g.size))), "%s of %d bytes at offset %#x does not fit the %d bytes there are (cut short?)", what, n, off, g.size)
 	}
 	b := make([]byte, n)
-	got, err := g.r.ReadAt(b, g.off+int64(off))
+	return b, g.read(b, int64(off), what)
+}
+
+// read fills b with what stands at off, which was checked to be inside.
+func (g region) read(b []byte, off int64, what string) error {
+	got, err := g.r.ReadAt(b, g.off+off)
 	if got == len(b) {
-		return b, nil
+		return nil
 	}
 	if err == nil || errors.Is(err, io.EOF) {
-		return nil, g.fail(int64(off)+int64(got), "the file ends inside %s", what)
+		return g.fail(off+int64(got), "the file ends inside %s", what)
 	}
-	return nil, fmt.Errorf("reading %s of %s at offset %#x: %w", what, g.file, g.shown+int64(off), err)
+	return fmt.Errorf("reading %s of %s at offset %#x: %w", what, g.file, g.shown+off, err)
 }
 
 // prefix reads the first n bytes, or all there are.

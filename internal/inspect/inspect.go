@@ -151,9 +151,16 @@ func (d *device) elf(g region, head []byte) (*facts.ELF, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The text and the device code are apart in the file, and both take time.
 	t := textScan{paths: map[string]bool{}}
-	if err := t.scan(o); err != nil {
+	scanned := make(chan error, 1)
+	go func() { scanned <- t.scan(o) }()
+	code := d.object(o)
+	if err := <-scanned; err != nil {
 		return nil, err
+	}
+	if code != nil {
+		return nil, code
 	}
 	for _, p := range e.Runpath {
 		if leakedRunpath(p) {
@@ -169,7 +176,7 @@ func (d *device) elf(g region, head []byte) (*facts.ELF, error) {
 			return nil, err
 		}
 	}
-	return e, d.object(o)
+	return e, nil
 }
 
 // archive reads the objects of a static library; members of other kinds are

@@ -11,9 +11,9 @@ const (
 	// lz4Keep is how long what was decoded may become before all but a window
 	// of it is thrown away.
 	lz4Keep = 4 * lz4Window
-	// lz4First is how much is read of a block at first, and lz4Read later: mostly
-	// a head is wanted.
-	lz4First = 2 << 10
+	// lz4First is how much is read of a block at first, each time four times more
+	// up to lz4Read: mostly a head is wanted.
+	lz4First = 1 << 10
 	lz4Read  = 64 << 10
 )
 
@@ -104,12 +104,12 @@ func (z *lz4Block) fill() error {
 	if z.eof {
 		return io.EOF
 	}
-	n := lz4Read
 	if cap(z.in) == 0 {
 		z.in = make([]byte, 0, lz4Read)
 	}
-	if len(z.in) == 0 {
-		n = lz4First
+	n := lz4First
+	if len(z.in) > 0 {
+		n = min(4*len(z.in), lz4Read)
 	}
 	n, err := io.ReadFull(z.src, z.in[:n])
 	z.in, z.at = z.in[:n], 0

@@ -34,8 +34,11 @@ const (
 // unpacker decompresses one payload at a time. It keeps its decoders, whose
 // buffers cost more to make than most prefixes do to decode.
 type unpacker struct {
-	zstd *zstd.Decoder
-	lz4  *lz4Block
+	zstd   *zstd.Decoder
+	prefix *zstdHead
+	lz4    *lz4Block
+	// buf is what head returned last.
+	buf []byte
 	// budget is how many bytes may still be decompressed of this file.
 	budget int64
 	src    io.Reader
@@ -102,16 +105,29 @@ func (e *entry) damaged(err error) error {
 	return e.payload.fail(0, "a payload of %d bytes does not decompress as %s: %v", e.payload.size, e.compression, err)
 }
 
-// head is up to n bytes of the payload, decompressed.
+// head is up to n bytes of the payload, decompressed. The slice is good until
+// the next call.
 func (p *unpacker) head(e *entry, n int64) ([]byte, error) {
-	if e.compression == compressNone {
-		return e.payload.prefix(n)
+	if int64(cap(p.buf)) < n {
+		p.buf = make([]byte, n)
+	}
+	buf := p.buf[:n]
+	switch e.compression {
+	case compressNone:
+		b := buf[:min(n, e.payload.size)]
+		return b, e.payload.read(b, 0, "a payload")
+	case compressZstd:
+		if p.prefix == nil {
+			p.prefix = &zstdHead{}
+		}
+		if b, err := p.prefix.decode(e.payload.r, e.payload.off, e.payload.size, int(n)); err == nil {
+			return b, nil
+		}
 	}
 	r, err := p.open(e)
 	if err != nil {
 		return nil, err
 	}
-	buf := make([]byte, n)
 	got, err := io.ReadFull(r, buf)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, e.damaged(err)

@@ -19,6 +19,8 @@ type ptxText struct {
 	// whole says that the text was read to its end or until it was seen to
 	// define something.
 	whole bool
+	// head says that all of the text's head was read.
+	head bool
 }
 
 // maxToken bounds what is kept of a token; longer ones are initial values and
@@ -29,14 +31,20 @@ const maxToken = 64
 // definition or limit bytes.
 func scanPTX(r io.Reader, limit int64, definitions bool) (ptxText, error) {
 	l := &io.LimitedReader{R: r, N: limit}
-	s := &ptxScanner{r: bufio.NewReaderSize(l, 4<<10)}
+	t, err := scanTokens(bufio.NewReaderSize(l, 4<<10), definitions)
+	t.whole = t.whole && (l.N > 0 || t.defines)
+	return t, err
+}
+
+func scanTokens(r io.ByteScanner, definitions bool) (ptxText, error) {
+	s := ptxScanner{r: r}
 	var t ptxText
 	var before string
 	external := false
 	for {
 		token, err := s.next()
 		if errors.Is(err, io.EOF) {
-			t.whole = l.N > 0
+			t.whole = true
 			return t, nil
 		}
 		if err != nil {
@@ -57,8 +65,10 @@ func scanPTX(r io.Reader, limit int64, definitions bool) (ptxText, error) {
 			(token == ".global" || token == ".const") && !external && before != ".ptr":
 			t.defines, t.whole = true, true
 			return t, nil
-		case token == ".address_size" && !definitions:
-			return t, nil
+		case token == ".address_size":
+			if t.head = true; !definitions {
+				return t, nil
+			}
 		}
 		before = token
 	}
@@ -66,7 +76,7 @@ func scanPTX(r io.Reader, limit int64, definitions bool) (ptxText, error) {
 
 // ptxScanner splits PTX at white space and at ; { }, leaving out comments and
 // quoted strings.
-type ptxScanner struct{ r *bufio.Reader }
+type ptxScanner struct{ r io.ByteScanner }
 
 func (s *ptxScanner) next() (string, error) {
 	var token [maxToken]byte

@@ -19,6 +19,9 @@ const (
 	// compressed cubin, is looked at for a definition before the whole of it is.
 	textBytes  = 64 << 10
 	cubinBytes = 256 << 10
+	// lineBytes is where .version, .target and .address_size stand in what
+	// fatbinary stores: it leaves out the comments before.
+	lineBytes = 384
 )
 
 // unit is what one container was found to hold.
@@ -43,6 +46,7 @@ type unit struct {
 type examiner struct {
 	unpacker
 	table *nvtable
+	bytes bytes.Reader
 	hash  hash.Hash
 	// hashed and sum are buffers of digest.
 	hashed, sum []byte
@@ -130,7 +134,10 @@ func (x *examiner) cubin(u *unit, e *entry, known bool) error {
 
 // text reads the start of a PTX text and returns the ISA that the driver obeys.
 func (x *examiner) text(u *unit, e *entry, known bool) (string, error) {
-	t, err := x.scan(e, textBytes, !u.defines && !known)
+	t, done, err := x.textHead(e, !u.defines && !known)
+	if !done && err == nil {
+		t, err = x.scan(e, textBytes, !u.defines && !known)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -139,6 +146,21 @@ func (x *examiner) text(u *unit, e *entry, known bool) (string, error) {
 		u.unknown = append(u.unknown, fmt.Sprintf("PTX for sm_%s in an entry marked sm_%s", clean(t.target), e.sm))
 	}
 	return cmp.Or(t.isa, e.isa), nil
+}
+
+// textHead reads the first few lines of a text; done is false where they do not
+// answer, and more is to be read.
+func (x *examiner) textHead(e *entry, definitions bool) (t ptxText, done bool, err error) {
+	if definitions {
+		return t, false, nil
+	}
+	b, err := x.head(e, lineBytes)
+	if err != nil {
+		return t, false, err
+	}
+	x.bytes.Reset(b)
+	t, err = scanTokens(&x.bytes, false)
+	return t, err == nil && t.head, err
 }
 
 func (x *examiner) scan(e *entry, limit int64, definitions bool) (ptxText, error) {
