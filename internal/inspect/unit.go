@@ -77,7 +77,7 @@ func (x *examiner) examine(c *container) (*unit, error) {
 			err = x.cubin(u, e, known)
 		case kindPTX:
 			image.ISAHeader = e.isa
-			image.ISA, err = x.text(u, e, known)
+			image.ISA, err = x.text(u, e)
 		default:
 			// What cannot be read is not called empty.
 			u.defines = true
@@ -96,7 +96,11 @@ func (x *examiner) examine(c *container) (*unit, error) {
 
 // cubin reads a cubin's head. What is known of NVIDIA's is not looked for.
 func (x *examiner) cubin(u *unit, e *entry, known bool) error {
-	b, err := x.head(e, headBytes)
+	n := int64(headBytes)
+	if e.compression != compressNone && (u.defines || known) && x.told[e.sm] {
+		n = elfHeaderSize // nothing more is asked
+	}
+	b, err := x.head(e, n)
 	if err != nil {
 		return err
 	}
@@ -132,35 +136,26 @@ func (x *examiner) cubin(u *unit, e *entry, known bool) error {
 	return nil
 }
 
-// text reads the start of a PTX text and returns the ISA that the driver obeys.
-func (x *examiner) text(u *unit, e *entry, known bool) (string, error) {
-	t, done, err := x.textHead(e, !u.defines && !known)
-	if !done && err == nil {
-		t, err = x.scan(e, textBytes, !u.defines && !known)
+// text reads the head of a PTX text and returns the ISA that the driver obeys.
+func (x *examiner) text(u *unit, e *entry) (string, error) {
+	b, err := x.head(e, lineBytes)
+	if err != nil {
+		return "", err
+	}
+	x.bytes.Reset(b)
+	t, err := scanTokens(&x.bytes, false)
+	if err != nil || !t.head && len(b) == lineBytes {
+		// Comments may come first, or a long list of .target.
+		t, err = x.scan(e, textBytes, false)
 	}
 	if err != nil {
 		return "", err
 	}
-	u.defines = u.defines || t.defines && !known
+	u.defines = u.defines || t.defines
 	if t.target != "" && t.target != e.sm {
 		u.unknown = append(u.unknown, fmt.Sprintf("PTX for sm_%s in an entry marked sm_%s", clean(t.target), e.sm))
 	}
 	return cmp.Or(t.isa, e.isa), nil
-}
-
-// textHead reads the first few lines of a text; done is false where they do not
-// answer, and more is to be read.
-func (x *examiner) textHead(e *entry, definitions bool) (t ptxText, done bool, err error) {
-	if definitions {
-		return t, false, nil
-	}
-	b, err := x.head(e, lineBytes)
-	if err != nil {
-		return t, false, err
-	}
-	x.bytes.Reset(b)
-	t, err = scanTokens(&x.bytes, false)
-	return t, err == nil && t.head, err
 }
 
 func (x *examiner) scan(e *entry, limit int64, definitions bool) (ptxText, error) {
