@@ -2,8 +2,9 @@ package inspect
 
 import "io"
 
-// aheadBytes is how much is read where little is asked for.
-const aheadBytes = 2 << 10
+// aheadBytes is how much is read where little is asked for: an entry header and
+// headBytes.
+const aheadBytes = 6 << 10
 
 // ahead reads a little more than it is asked for: an entry's header, the head of
 // its payload and, mostly, nothing between this and the next entry, which is far
@@ -18,7 +19,7 @@ func (a *ahead) ReadAt(p []byte, off int64) (int, error) {
 	if at := off - a.off; at >= 0 && at+int64(len(p)) <= int64(len(a.buf)) {
 		return copy(p, a.buf[at:]), nil
 	}
-	if len(p) > aheadBytes/2 {
+	if len(p) > headBytes {
 		return a.r.ReadAt(p, off)
 	}
 	if a.buf == nil {

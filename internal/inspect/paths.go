@@ -20,7 +20,7 @@ const (
 	// list: enough to see where they come from.
 	maxPath  = 1024
 	maxPaths = 256
-	scanSize = 1 << 20
+	scanSize = 128 << 10
 )
 
 // staticCudart is a message in the CUDA runtime's table of error texts: a file

@@ -69,9 +69,12 @@ func (r *bitReader) peek(n int) uint32 {
 	}
 	at := from >> 3
 	var v uint64
-	if at+8 <= len(r.b) {
+	switch {
+	case at+8 <= len(r.b):
 		v = le.Uint64(r.b[at:])
-	} else {
+	case len(r.b) >= 8:
+		v = le.Uint64(r.b[len(r.b)-8:]) >> uint(8*(at+8-len(r.b)))
+	default:
 		for i, c := range r.b[at:] {
 			v |= uint64(c) << (8 * i)
 		}
