@@ -49,7 +49,7 @@ type dynamic struct {
 	o       *object
 	tags    map[int64]uint64
 	needed  []uint64
-	strings []byte
+	strings stringTable
 }
 
 // hostFacts is what the dynamic linker and libc will ask of a host.
@@ -123,10 +123,10 @@ func readDynamic(o *object) (*dynamic, error) {
 	if addr, ok := d.tags[dtStrtab]; ok {
 		size := d.tags[dtStrsz]
 		off, ok := o.fileOffset(addr)
-		if !ok || size > maxTable {
+		if !ok {
 			return nil, o.fail(int64(seg.off), "the dynamic strings are said to be %d bytes at address %#x, outside the file", size, addr)
 		}
-		if d.strings, err = o.bytes(off, size, "the dynamic strings"); err != nil {
+		if d.strings, err = openStrings(o.region, off, size); err != nil {
 			return nil, err
 		}
 	}
@@ -136,18 +136,18 @@ func readDynamic(o *object) (*dynamic, error) {
 // describe fills in names, search path and findings.
 func (d *dynamic) describe(e *facts.ELF) {
 	for _, off := range d.needed {
-		e.Needed = append(e.Needed, cString(d.strings, off))
+		e.Needed = append(e.Needed, d.strings.at(off))
 	}
 	if off, ok := d.tags[dtSoname]; ok {
-		e.Soname = cString(d.strings, off)
+		e.Soname = d.strings.at(off)
 	}
 	// DT_RPATH is ignored by the dynamic linker where DT_RUNPATH stands.
 	if off, ok := d.tags[dtRpath]; ok {
 		e.Findings = append(e.Findings, findRpath)
-		e.Runpath = strings.Split(cString(d.strings, off), ":")
+		e.Runpath = strings.Split(d.strings.at(off), ":")
 	}
 	if off, ok := d.tags[dtRunpath]; ok {
-		e.Runpath = strings.Split(cString(d.strings, off), ":")
+		e.Runpath = strings.Split(d.strings.at(off), ":")
 	}
 	if _, ok := d.tags[dtTextrel]; ok || d.tags[dtFlags]&dfTextrel != 0 {
 		e.Findings = append(e.Findings, findTextrel)
@@ -168,6 +168,9 @@ func (d *dynamic) versions(e *facts.ELF) error {
 	glibcIndex := uint16(0)
 	budget := maxVersions
 	for n := d.tags[dtVerneednum]; n > 0; n-- {
+		if budget--; budget < 0 {
+			return d.o.fail(int64(off), "more than %d version requirements", maxVersions)
+		}
 		need, err := d.o.bytes(off, 16, "a version requirement")
 		if err != nil {
 			return err
@@ -181,7 +184,7 @@ func (d *dynamic) versions(e *facts.ELF) error {
 			if err != nil {
 				return err
 			}
-			name := cString(d.strings, uint64(le.Uint32(a[8:])))
+			name := d.strings.at(uint64(le.Uint32(a[8:])))
 			if before := e.Glibc; le.Uint16(a[4:])&weakVersion == 0 {
 				d.take(e, name)
 				if e.Glibc != before {
@@ -273,7 +276,7 @@ func (d *dynamic) symbolOfVersion(index uint16) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return cString(d.strings, uint64(le.Uint32(s))), nil
+	return d.strings.at(uint64(le.Uint32(s))), nil
 }
 
 // isVersion says whether v is numbers with dots between: GLIBC_PRIVATE and

@@ -35,9 +35,11 @@ const (
 
 	// maxSections bounds what a header may claim; a large cubin of cuBLAS has
 	// tens of thousands.
-	maxSections = 1 << 20
-	// maxTable bounds a string or symbol table that is read as a whole.
-	maxTable = 256 << 20
+	maxSections = 1 << 18
+	// maxOverlap is how many times a file's sections may cover it.
+	maxOverlap = 4
+	// maxTable bounds a table of names that is read as a whole.
+	maxTable = 24 << 20
 )
 
 var elfMagic = []byte("\x7fELF")
@@ -120,15 +122,30 @@ func (o *object) readSections(h []byte) error {
 	if count > maxSections {
 		return o.fail(60, "%d sections are more than any real file has", count)
 	}
-	b, err := o.bytes(off, count*sectionSize, "the section headers")
+	table, err := o.sub(off, count*sectionSize, "the section headers")
 	if err != nil {
 		return err
 	}
-	o.sections = make([]section, count)
-	for i := range o.sections {
-		s := b[i*sectionSize:]
-		o.sections[i] = section{nameOff: le.Uint32(s), kind: le.Uint32(s[4:]), flags: le.Uint64(s[8:]), addr: le.Uint64(s[16:]),
-			off: le.Uint64(s[24:]), size: le.Uint64(s[32:]), link: le.Uint32(s[40:]), info: le.Uint32(s[44:]), entry: le.Uint64(s[56:])}
+	o.sections = make([]section, 0, count)
+	var total uint64
+	err = table.chunks(sectionSize<<10, "the section headers", func(_ int64, b []byte) bool {
+		for s := b; len(s) >= sectionSize; s = s[sectionSize:] {
+			one := section{nameOff: le.Uint32(s), kind: le.Uint32(s[4:]), flags: le.Uint64(s[8:]), addr: le.Uint64(s[16:]),
+				off: le.Uint64(s[24:]), size: le.Uint64(s[32:]), link: le.Uint32(s[40:]), info: le.Uint32(s[44:]), entry: le.Uint64(s[56:])}
+			o.sections = append(o.sections, one)
+			if one.kind != shtNobits {
+				total += min(one.size, uint64(o.size))
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	// In a real file they lie side by side. Where they do not, reading each of
+	// them would have no end.
+	if total > maxOverlap*uint64(o.size) {
+		return o.fail(int64(off), "sections of %d bytes in all overlap in a file of %d", total, o.size)
 	}
 	if names == 0 {
 		return nil

@@ -97,12 +97,21 @@ func fuzz(f *testing.F, keep func(name string) bool) {
 }
 
 func FuzzELF(f *testing.F) {
+	all := samples(f)
+	unit := all["12.4.131.fatbin"]
+	f.Add(object("libcublas.so.12", "libcublas.so.12", unit, container()))
+	f.Add(object("", "", container(fatEntry(2, 80, 0x8011, bomb(f, "zstd", 1<<16), 1<<16), fatEntry(2, 80, 0x2011, bomb(f, "lz4", 1<<16), 1<<16))))
+	f.Add(builder{versions: []string{"GLIBC_2.34", "weak:GLIBC_2.36"}, needed: []string{"libc.so.6"}, runpath: "$ORIGIN", soname: "a.so", node: "A_1"}.build())
 	fuzz(f, func(name string) bool {
 		return strings.HasSuffix(name, ".so") || strings.HasSuffix(name, ".o") || name == "nopie"
 	})
 }
 
 func FuzzFatbin(f *testing.F) {
+	for how, flag := range map[string]uint64{"zlib": 0x1000, "lz4": 0x2000, "lz4-frame": 0x4000, "zstd": 0x8000} {
+		f.Add(container(fatEntry(2, 80, 0x11|flag, bomb(f, how, 1<<16), 1<<16)))
+	}
+	f.Add(append(container(), container(fatEntry(8, 100, 0x200011, nil, 0), fatEntry(16, 90, 0x100011, []byte("x"), 0))...))
 	fuzz(f, func(name string) bool { return strings.HasSuffix(name, ".fatbin") })
 }
 
@@ -115,6 +124,7 @@ func FuzzArchive(f *testing.F) {
 	f.Add(archive("a.o/", all["a.o"], "b.cubin/", all["12.5.40-80.cubin"]))
 	f.Add(archive("//", []byte("long_name_of_a_member.o/\n"), "/0", all["r1.o"]))
 	f.Add(archive("#1/4", append([]byte("a.o\x00"), all["a.o"]...)))
+	f.Add(archive("unit.o/", object("", "", all["12.4.131.fatbin"]), "/", []byte{0, 0, 0, 0}, "__.SYMDEF", []byte{}))
 	f.Fuzz(func(t *testing.T, b []byte) { mustSurvive(t, b) })
 }
 

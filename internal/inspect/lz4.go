@@ -174,9 +174,8 @@ func (z *lz4Block) copyLiterals() error {
 func (z *lz4Block) copyMatch() {
 	left := min(z.match, lz4Window/4)
 	z.match -= left
-	for left > 0 {
-		from := len(z.buf) - z.offset
-		n := min(left, z.offset)
+	for from := len(z.buf) - z.offset; left > 0; {
+		n := min(left, len(z.buf)-from) // twice as much each time
 		z.buf = append(z.buf, z.buf[from:from+n]...)
 		left -= n
 	}

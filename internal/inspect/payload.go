@@ -25,7 +25,7 @@ const (
 	// unpackFree and unpackRatio bound what all payloads of a file become, read
 	// again or not: so much, and so many times the file's size. cuBLAS asks for
 	// less than its size, since little more than heads are read.
-	unpackFree  = 256 << 20
+	unpackFree  = 64 << 20
 	unpackRatio = 16
 	// maxWindow bounds how far back zstd may refer, and with it the memory.
 	maxWindow = 64 << 20

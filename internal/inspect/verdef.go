@@ -36,7 +36,7 @@ func definesVersion(o *object, name string) (bool, error) {
 				return false, err
 			}
 			// Flag 1 marks the name of the library itself, which says nothing more.
-			if le.Uint16(b[2:])&1 == 0 && cString(d.strings, uint64(le.Uint32(aux))) == name {
+			if le.Uint16(b[2:])&1 == 0 && d.strings.at(uint64(le.Uint32(aux))) == name {
 				return true, nil
 			}
 		}

@@ -230,9 +230,9 @@ func (z *zstdHead) run(b []byte, sequences, count, n int) error {
 		if offset <= 0 || offset > len(z.out) {
 			return errZstdHead
 		}
-		for match = min(match, n-len(z.out)); match > 0; {
-			from := len(z.out) - offset
-			k := min(match, offset)
+		match = min(match, n-len(z.out))
+		for from := len(z.out) - offset; match > 0; {
+			k := min(match, len(z.out)-from)
 			z.out = append(z.out, z.out[from:from+k]...)
 			match -= k
 		}
