@@ -149,7 +149,8 @@ func (o *object) relocateObject(s *section, at map[uint64]int, list []wrapper) e
 
 // resolve is the place in the file that a 64-bit absolute relocation points to.
 func (o *object) resolve(symbols *section, info, addend uint64) (uint64, bool, error) {
-	if kind := uint32(info); kind != relX8664 && kind != relARMAbs64 {
+	kind := uint32(info)
+	if (o.machine != machineX86 || kind != relX8664) && (o.machine != machineARM || kind != relARMAbs64) {
 		return 0, false, nil
 	}
 	table, err := o.window(symbols)
