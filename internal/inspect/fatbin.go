@@ -38,7 +38,10 @@ const (
 )
 
 // allowance counts what may still be read of a file.
-type allowance struct{ containers, entries int }
+type allowance struct {
+	containers, entries int
+	header              [entryHeader]byte
+}
 
 // container is one fat binary: what one translation unit brings.
 type container struct {
@@ -98,8 +101,9 @@ func readContainer(g region, off uint64, left *allowance) (*container, uint64, e
 	if err != nil {
 		return nil, 0, err
 	}
+	c.entries = make([]entry, 0, min(8, size/entryHeader))
 	for at := uint64(0); at < size; {
-		e, next, err := readEntry(body, at)
+		e, next, err := readEntry(body, at, left.header[:])
 		if err != nil {
 			return nil, 0, err
 		}
@@ -112,8 +116,12 @@ func readContainer(g region, off uint64, left *allowance) (*container, uint64, e
 	return c, off + header + size, nil
 }
 
-func readEntry(g region, off uint64) (entry, uint64, error) {
-	h, err := g.bytes(off, entryHeader, "an entry header")
+// readEntry reads the entry at off; h is room for its header.
+func readEntry(g region, off uint64, h []byte) (entry, uint64, error) {
+	if !g.has(off, entryHeader) {
+		return entry{}, 0, g.fail(int64(off), "an entry header leaves its container of %d bytes (cut short?)", g.size)
+	}
+	err := g.read(h, int64(off), "an entry header")
 	if err != nil {
 		return entry{}, 0, err
 	}

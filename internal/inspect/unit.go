@@ -57,7 +57,7 @@ type examiner struct {
 // examine reads the heads of all images of a container and, as far as needed to
 // tell whether anything is defined, more of some of them.
 func (x *examiner) examine(c *container) (*unit, error) {
-	u := &unit{allOf: 0xff}
+	u := &unit{allOf: 0xff, images: make([]facts.Image, 0, len(c.entries))}
 	for i := range c.entries {
 		e := &c.entries[i]
 		d, flags, known, err := x.identify(e)
