@@ -2,7 +2,6 @@ package bundles
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,9 +16,9 @@ const (
 )
 
 var (
-	tagForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
-	idForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
-	fileForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	tagForm  = newPattern(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+	idForm   = newPattern(`^[a-z0-9][a-z0-9._-]{0,99}$`)
+	fileForm = newPattern(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 )
 
 // CheckTag says whether a release tag can be a folder name, a URL path element

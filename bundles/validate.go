@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,15 +13,15 @@ import (
 )
 
 var (
-	platformForm = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+$`)
-	toolkitForm  = regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`)
-	sonameForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
-	versionForm  = regexp.MustCompile(`^\d+(\.\d+)*$`)
-	cudaForm     = regexp.MustCompile(`^\d+\.\d+$`)
-	driverForm   = regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`)
-	ccForm       = regexp.MustCompile(`^\d+\.\d+$`)
+	platformForm = newPattern(`^[a-z0-9]+/[a-z0-9]+$`)
+	toolkitForm  = newPattern(`^\d+\.\d+(\.\d+)?$`)
+	sonameForm   = newPattern(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+	versionForm  = newPattern(`^\d+(\.\d+)*$`)
+	cudaForm     = newPattern(`^\d+\.\d+$`)
+	driverForm   = newPattern(`^\d+\.\d+(\.\d+)?$`)
+	ccForm       = newPattern(`^\d+\.\d+$`)
 	// "8.6", "5.0-6.1", "8.6-8.x", "5.0-7.x", "9.0+"
-	ccRangeForm = regexp.MustCompile(`^(\d+)\.\d+(\+|-(\d+)\.(\d+|x))?$`)
+	ccRangeForm = newPattern(`^(\d+)\.\d+(\+|-(\d+)\.(\d+|x))?$`)
 )
 
 // Validate says everything that is wrong with a manifest: a reference that

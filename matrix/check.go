@@ -2,7 +2,6 @@ package matrix
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -11,15 +10,15 @@ import (
 )
 
 var (
-	cellID   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
-	smName   = regexp.MustCompile(`^[1-9][0-9]{1,2}[af]?$`)
-	plain12X = regexp.MustCompile(`^12[0-9]$`)
-	envName  = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
-	imageRef = regexp.MustCompile(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
-	cmakeArg = regexp.MustCompile(`^-D([A-Za-z][A-Za-z0-9_]*)=(.*)$`)
-	fileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$`)
-	ccName   = regexp.MustCompile(`^[1-9][0-9]?\.[0-9]$`)
-	dotted   = regexp.MustCompile(`^[0-9]{1,6}(\.[0-9]{1,6}){0,3}$`)
+	cellID   = newPattern(`^[a-z0-9][a-z0-9.-]*$`)
+	smName   = newPattern(`^[1-9][0-9]{1,2}[af]?$`)
+	plain12X = newPattern(`^12[0-9]$`)
+	envName  = newPattern(`^[A-Z_][A-Z0-9_]*$`)
+	imageRef = newPattern(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
+	cmakeArg = newPattern(`^-D([A-Za-z][A-Za-z0-9_]*)=(.*)$`)
+	fileName = newPattern(`^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$`)
+	ccName   = newPattern(`^[1-9][0-9]?\.[0-9]$`)
+	dotted   = newPattern(`^[0-9]{1,6}(\.[0-9]{1,6}){0,3}$`)
 )
 
 // platforms that a plan can be made for: the CPU variants that `expect` lists

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -33,7 +32,7 @@ func LockName(matrixFile string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(matrixFile, ".yaml"), ".yml") + ".lock.json"
 }
 
-var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var digestForm = newPattern(`^sha256:[0-9a-f]{64}$`)
 
 // ParseLock reads a lock file. What it does not know is refused: a lock that is
 // half understood locks nothing.

@@ -3,7 +3,6 @@ package matrix
 import (
 	_ "embed"
 	"fmt"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -177,7 +176,7 @@ func script(name, text string, args ...string) Step {
 }
 
 // buildTag is a llama.cpp tag that carries its build number.
-var buildTag = regexp.MustCompile(`^b([1-9][0-9]{0,8})$`)
+var buildTag = newPattern(`^b([1-9][0-9]{0,8})$`)
 
 // cmake are the configure arguments that name no folder.
 func (m *Matrix) cmake(c Cell, t *toolkit, o PlanOptions) []string {
@@ -222,8 +221,8 @@ func shortCommit(s SourceID) string {
 }
 
 var (
-	commitID = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
-	treeID   = regexp.MustCompile(`^(sha256:)?[0-9a-f]{12,64}$`)
+	commitID = newPattern(`^[0-9a-f]{7,64}$`)
+	treeID   = newPattern(`^(sha256:)?[0-9a-f]{12,64}$`)
 )
 
 // pathMaps keep the builder's folders out of the finished files (assert and

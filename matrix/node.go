@@ -3,7 +3,6 @@ package matrix
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -49,7 +48,7 @@ func (w *walker) err() error {
 	return errors.Join(joined...)
 }
 
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:(?:unmarshal errors|construct errors):\s*)?line (\d+): (.*)`)
+var yamlLine = newPattern(`^(?:yaml: )?(?:(?:unmarshal errors|construct errors):\s*)?line (\d+): (.*)`)
 
 // syntax turns an error of the YAML parser into ours.
 func (w *walker) syntax(err error) {
