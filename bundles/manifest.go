@@ -87,7 +87,9 @@ type Lean struct {
 	Selected map[string]Selected `json:"selected"`
 }
 
-// Selected is the set of images that a driver would choose for one compute capability.
+// Selected is the set of images that a driver would choose for one compute
+// capability: Units counts the units of NVIDIA's that have one, Digest is over the
+// digests of the images, in whatever order they lie (see internal/compat.Selected).
 type Selected struct {
 	Units  int    `json:"units"`
 	Digest string `json:"digest"`

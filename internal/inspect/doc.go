@@ -29,21 +29,30 @@
 // against the file before they are used, counts are bounded, payloads are read
 // by their headers and a prefix. A damaged file gives a *FormatError that
 // names the offset, never a panic. No claim in a header decides alone how much is
-// allocated: it is held against the file's size first, and what a compressed
-// payload becomes is bounded (maxPayload).
+// allocated: it is held against the file's size first. A compressed payload is
+// streamed, never held, and all payloads of a file together become at most 64 MB
+// and 16 times its size; sections may not overlap, and what wrappers lead to is
+// counted. Beside the window of zstd (64 MB at most, where a payload asks for it)
+// a file takes less than 64 MB whatever its size: cuBLASLt 11.8, 575 MB, some 27.
 //
-// It is fast enough to ask at every start: 374 MB of llama.cpp for CUDA take
-// some 0.1 s and 20 MB of memory. The exception are libraries of compressed
-// cubins without PTX: to tell an empty unit from others some are decompressed
-// whole (cuBLASLt 11.8, 575 MB: 2 s).
+// It is fast enough to ask at every start. Of 374 MB of llama.cpp for CUDA it reads
+// some 2 MB beside the constant data, and decodes the first hundred bytes of each
+// image. Only NVIDIA's images are read whole, once, to be hashed.
+//
+// # NVIDIA's units
+//
+// Units of cuBLAS are told from others by content, in its own library or linked
+// into another, whole or pruned: see nvtable for what is compared, and gen/make.sh
+// for what the table was made of. A unit is NVIDIA's where all its images are in the
+// table, mixed where some are. What is in no table and is called as one of NVIDIA's
+// libraries is believed where it also defines the version node of its SONAME and no
+// unit was pruned to nothing, and is of unknown owner otherwise. The digest beside an
+// image of NVIDIA's lets compat compare what a driver would choose in two files.
 //
 // # What it does not do
 //
 // It does not judge: floors are computed by package compat, promises are held
-// against facts by package verify. It does not yet tell NVIDIA's units from
-// others by their content: all units of a file belong to NVIDIA where its
-// SONAME is one of NVIDIA's redistributable libraries, and are the program's own
-// otherwise, also where cuBLAS was linked in statically.
+// against facts by package verify.
 //
 // It looks for leaked build paths in host data and debug strings, not inside
 // device images, and only for the roots listed at buildRoots.

@@ -122,8 +122,7 @@ func (z *zstdHead) block(r io.ReaderAt, off, size int64) (b []byte, first uint32
 	if cap(z.in) == 0 {
 		z.in = make([]byte, zstdMaxBlock+most)
 	}
-	// The block's size is known only then: most are smaller than this.
-	got := min(size, 16<<10)
+	got := min(size, most)
 	if n, err := r.ReadAt(z.in[:got], off); int64(n) < got && err != nil {
 		return nil, 0, errZstdHead
 	}

@@ -244,17 +244,25 @@ func (z *zstdHead) buildHuffman(n int) (int, error) {
 		return 0, errZstdHead
 	}
 	z.weights[n] = byte(bits.Len(uint(left)))
+	// Codes of one weight stand together, the lightest first.
+	var starts [zstdMaxHuffman + 2]int
+	for _, w := range z.weights[:n+1] {
+		if w > 0 {
+			starts[w+1] += 1 << (w - 1)
+		}
+	}
 	at := 0
 	for w := 1; w <= log; w++ {
-		for s, have := range z.weights[:n+1] {
-			if int(have) != w {
-				continue
-			}
-			c := huffmanCode{byte(s), byte(log + 1 - w)}
-			for i := range 1 << (w - 1) {
-				z.huffman[at+i] = c
-			}
-			at += 1 << (w - 1)
+		starts[w], at = at, at+starts[w+1]
+	}
+	for s, w := range z.weights[:n+1] {
+		if w == 0 {
+			continue
+		}
+		cells := z.huffman[starts[w] : starts[w]+1<<(w-1)]
+		starts[w] += len(cells)
+		for i := range cells {
+			cells[i] = huffmanCode{byte(s), byte(log+1) - w}
 		}
 	}
 	if at != 1<<log {
