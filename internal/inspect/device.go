@@ -102,21 +102,29 @@ const maxNamed = 64
 // sections are the windows of the fat binaries and of the inputs of relocatable
 // code.
 func (d *device) sections(o *object) (fatbins, inputs []region, err error) {
-	for name, into := range map[string]*[]region{sectionFatbin: &fatbins, sectionRelFatbin: &inputs} {
-		list := o.named(name)
-		if len(list) > maxNamed {
-			return nil, nil, o.fail(0, "%d sections %s", len(list), name)
-		}
-		for _, s := range list {
-			g, err := o.window(s)
-			if err != nil {
-				return nil, nil, err
-			}
-			g.r = &ahead{r: g.r}
-			*into = append(*into, g)
-		}
+	if fatbins, err = d.windows(o, sectionFatbin); err != nil {
+		return nil, nil, err
 	}
-	return fatbins, inputs, nil
+	inputs, err = d.windows(o, sectionRelFatbin)
+	return fatbins, inputs, err
+}
+
+// windows are the sections of a name.
+func (d *device) windows(o *object, name string) ([]region, error) {
+	list := o.named(name)
+	if len(list) > maxNamed {
+		return nil, o.fail(0, "%d sections %s", len(list), name)
+	}
+	var all []region
+	for _, s := range list {
+		g, err := o.window(s)
+		if err != nil {
+			return nil, err
+		}
+		g.r = &ahead{r: g.r}
+		all = append(all, g)
+	}
+	return all, nil
 }
 
 // readPointers maps places in the object to the wrapper that points there.

@@ -90,7 +90,7 @@ func refused(t *testing.T, b []byte, says string) {
 	if !errors.As(err, &format) || !strings.Contains(err.Error(), says) {
 		t.Errorf("got %v, want a FormatError that says %q", err, says)
 	}
-	if took > 20*time.Second {
+	if took > 2*time.Minute { // seconds, on a machine that does little else
 		t.Errorf("it took %v", took)
 	}
 	if held := int64(after.HeapSys) - int64(before.HeapSys); held > 48<<20 {
@@ -182,7 +182,7 @@ func TestAVersionListThatLoopsIsBounded(t *testing.T) {
 		change(f)
 		start := time.Now()
 		mustSurvive(t, f)
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%s: %v", name, took)
 		}
 	}
