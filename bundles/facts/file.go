@@ -36,6 +36,8 @@ type ELF struct {
 	Glibcxx string `json:"glibcxx,omitempty"`
 	// CXXABI is the highest CXXABI_x.y.z version required, "" if none.
 	CXXABI string `json:"cxxabi,omitempty"`
+	// CPU is what processor the code asks for; nil where it was not decoded.
+	CPU *CPU `json:"cpu,omitempty"`
 	// BuildPaths are absolute paths of the build machine that leaked into the file.
 	BuildPaths []string `json:"build_paths"`
 	// Findings are things that make the file less portable or less safe:
