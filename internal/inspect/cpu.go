@@ -13,7 +13,7 @@ const (
 	relocIRelative = 37
 	// codeWindow is how much code is in memory at a time.
 	codeWindow = 1 << 20
-	// smallGap is the longest stretch between functions that is padding.
+	// smallGap is more than any padding between functions.
 	smallGap = 64
 	// alignment is where assemblers' functions start.
 	alignment = 16
@@ -55,7 +55,9 @@ func cpuFacts(o *object) (*facts.CPU, error) {
 		}
 	}
 	for _, f := range o.gaps(list) {
-		c.Uncovered += int64(f.size)
+		if f.size >= smallGap {
+			c.Uncovered += int64(f.size)
+		}
 		if err := s.function(f, true); err != nil {
 			return nil, err
 		}
@@ -75,8 +77,7 @@ func (o *object) codeSections() []function {
 	return apart(list)
 }
 
-// gaps are the stretches of code that lie in no function and are too long for
-// padding.
+// gaps are the stretches of code that lie in no function: padding, most of them.
 func (o *object) gaps(list []function) []function {
 	var gaps []function
 	for _, s := range o.codeSections() {
@@ -86,12 +87,12 @@ func (o *object) gaps(list []function) []function {
 			at = max(at, list[i-1].end())
 		}
 		for ; i < len(list) && list[i].addr < s.end(); i++ {
-			if list[i].addr > at && list[i].addr-at >= smallGap {
+			if list[i].addr > at {
 				gaps = append(gaps, function{at, list[i].addr - at})
 			}
 			at = max(at, list[i].end())
 		}
-		if at < s.end() && s.end()-at >= smallGap {
+		if at < s.end() {
 			gaps = append(gaps, function{at, s.end() - at})
 		}
 	}
@@ -117,7 +118,9 @@ func (s *cpuScan) function(f function, gap bool) error {
 					at += next
 					continue
 				}
-				s.undecoded++
+				if !gap {
+					s.undecoded++
+				}
 				s.seen(f, seen)
 				return nil
 			}

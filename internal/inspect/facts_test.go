@@ -71,12 +71,13 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestTheReportAboutAllSamplesIsTheGoldenOne(t *testing.T) {
 	report := facts.Report{Schema: inspect.Schema}
-	all, err := inspect.Dir("testdata")
+	all, err := inspect.Dir("testdata", inspect.CPU, inspect.Kernels)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range all.Files {
 		if f.ELF != nil || f.Device != nil {
+			f.Problems = inspect.Problems(f)
 			report.Files = append(report.Files, f)
 		}
 	}

@@ -30,7 +30,11 @@ var staticCudart = []byte("CUDA driver version is insufficient for CUDA runtime 
 // textScan is what a walk through a file's constant data looks for.
 type textScan struct {
 	paths  map[string]bool
+	users  map[string]bool
 	cudart bool
+	// toolRelease asks for the release that NVIDIA's compilers name in themselves.
+	toolRelease bool
+	release     string
 }
 
 // scan walks the sections with constant data and debug strings.
@@ -41,6 +45,11 @@ func (t *textScan) scan(o *object) error {
 			continue
 		}
 		data := s.flags&shfAlloc != 0 && (o.hasPrefix(s, ".rodata") || o.hasPrefix(s, ".lrodata"))
+		if o.hasName(s, ".comment") {
+			if err := t.comment(o, s); err != nil {
+				return err
+			}
+		}
 		debug := o.hasName(s, ".debug_str") || o.hasName(s, ".debug_line_str") || o.hasName(s, ".debug_line")
 		if !data && !debug {
 			continue
@@ -68,6 +77,10 @@ func (t *textScan) window(g region, debug bool) error {
 			end -= min(maxPath, end-1)
 		}
 		t.bytes(buf, end, debug)
+		t.banner(buf[:end])
+		if t.toolRelease && t.release == "" {
+			t.release = toolRelease(buf)
+		}
 		t.cudart = t.cudart || bytes.Contains(buf, staticCudart)
 		// One byte before the rest stays, for what a path may follow.
 		buf = append(buf[:0], buf[end-1:]...)
