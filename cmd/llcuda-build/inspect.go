@@ -70,9 +70,16 @@ func runInspect(s *cli.Streams, paths []string, o inspectOptions) error {
 		}
 	}
 	if o.strict && wrong > 0 {
-		failed = append(failed, &cli.Error{Err: fmt.Errorf("--strict: %d wrong in %s", wrong, strings.Join(paths, ", ")), Code: cli.ExitFailed})
+		failed = append(failed, &cli.Error{Err: fmt.Errorf("--strict: %s in %s", problemCount(wrong), strings.Join(paths, ", ")), Code: cli.ExitFailed})
 	}
 	return errors.Join(failed...)
+}
+
+func problemCount(n int) string {
+	if n == 1 {
+		return "1 problem"
+	}
+	return fmt.Sprintf("%d problems", n)
 }
 
 // inspectPath reads one argument. The files of a folder that could be read are

@@ -419,3 +419,13 @@ func TestPayloadsAreNotReadWhole(t *testing.T) {
 		t.Errorf("%d bytes were read of a file whose headers tell all", c.n)
 	}
 }
+
+// readAs reads b as a file of that name.
+func readAs(t *testing.T, b []byte, name string) facts.File {
+	t.Helper()
+	f, err := inspect.Reader(bytes.NewReader(b), int64(len(b)), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}

@@ -37,7 +37,7 @@ func (p *problems) device(d *facts.Device) {
 	total := 0
 	for _, g := range d.Groups {
 		if g.Owner == facts.OwnerMixed {
-			p.add("mixed-units", "tell whoever built it", "%s hold images of NVIDIA's beside others", plural(g.Units, "unit"))
+			p.add("mixed-units", "tell whoever built it", "images of NVIDIA's lie beside others in %s", plural(g.Units, "unit"))
 		}
 		if !g.Empty && g.Owner != facts.OwnerNVIDIA {
 			own = append(own, g)
@@ -54,9 +54,6 @@ func (p *problems) device(d *facts.Device) {
 					i.SM, i.ISA, i.ISAHeader, plural(g.Units, "unit"))
 			}
 		}
-	}
-	for _, u := range d.Unknown {
-		p.add("unknown", "ask cuobjdump, or a newer llcuda-build", "%s, in %s: its meaning is not known", u.What, plural(u.Units, "unit"))
 	}
 	if k := d.Kernels; k != nil && k.Differ > 0 && total > 0 {
 		p.add("kernels-differ", "look for __CUDA_ARCH__ around the kernels; --json has all names", "%s missing for some SM that their unit has images for", are(k.Differ, "kernel"))

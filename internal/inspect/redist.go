@@ -11,6 +11,14 @@ import (
 // maxVersionCode bounds the function that is read for a version.
 const maxVersionCode = 4 << 10
 
+const (
+	// maxCalledCode bounds what is read of a function that it calls: one that
+	// only returns a number is shorter.
+	maxCalledCode = 64
+	opCall        = 0xe8
+	opReturn      = 0xc3
+)
+
 // versionFunction is the function of a library that returns its version as one
 // number, and how that is made up.
 type versionFunction struct {
@@ -19,11 +27,11 @@ type versionFunction struct {
 	major, minor, patch uint32
 }
 
-// versionFunctions by library. In each the number stands in the code, once:
-// measured on Debian's 11.8 and 12.4 and on NCCL 2.22.3.
+// versionFunctions by library. In each, or in one that it calls, the number
+// stands in the code: measured on Debian's 11.8 and 12.4 and on NCCL 2.22.3.
+// libcublas has none: it asks libcublasLt.
 var versionFunctions = map[string]versionFunction{
 	"cudart":   {"cudaRuntimeGetVersion", 1000, 10, 0},
-	"cublas":   {"cublasGetVersion_v2", 10000, 100, 1},
 	"cublasLt": {"cublasLtGetVersion", 10000, 100, 1},
 	"cufft":    {"cufftGetVersion", 1000, 100, 1},
 	"nccl":     {"ncclGetVersion", 10000, 100, 1},
@@ -60,8 +68,8 @@ func agree(name, content string) bool {
 	return name != "" && (strings.HasPrefix(name+".", content+".") || strings.HasPrefix(content+".", name+"."))
 }
 
-// read finds the number: the only immediate of the function that is a version
-// of that major, "" where there are none or several.
+// read finds the number: the only constant of the function that is a version of
+// that major, "" where there are none or several.
 func (v versionFunction) read(o *object, soname string) (string, error) {
 	if o.machine != machineX86 {
 		return "", nil
@@ -75,30 +83,50 @@ func (v versionFunction) read(o *object, soname string) (string, error) {
 	if err != nil || f.size == 0 || !o.executable(f.addr, f.size) {
 		return "", err
 	}
-	off, ok := o.fileOffset(f.addr)
-	if !ok {
-		return "", nil
-	}
-	b, err := o.bytes(off, min(f.size, maxVersionCode), "the version function")
-	if err != nil {
+	major, _, _ := strings.Cut(soname, ".")
+	found := map[string]bool{}
+	if err := v.immediates(o, f, major, found, true); err != nil || len(found) != 1 {
 		return "", err
 	}
-	major, _, _ := strings.Cut(soname, ".")
-	found := ""
+	for text := range found {
+		return text, nil
+	}
+	return "", nil
+}
+
+// immediates notes the versions of that major among the constants of a
+// function, and where it is said to follow them, of those it calls.
+func (v versionFunction) immediates(o *object, f function, major string, found map[string]bool, follow bool) error {
+	off, ok := o.fileOffset(f.addr)
+	if !ok {
+		return nil
+	}
+	b, err := o.bytes(off, min(f.size, maxVersionCode, o.loadedFrom(f.addr)), "the version function")
+	if err != nil {
+		return err
+	}
 	var i instruction
-	for len(b) > 0 && i.decode(b) {
-		if i.table == 0 && (i.op == 0xc7 || i.op >= 0xb8 && i.op <= 0xbf) && i.n >= 5 {
+	for at := f.addr; len(b) > 0 && i.decode(b); at, b = at+uint64(i.n), b[i.n:] {
+		switch {
+		case i.table != 0 || i.n < 5:
+			if i.op == opReturn && i.table == 0 && !follow {
+				return nil
+			}
+		case i.op == 0xc7 || i.op >= 0xb8 && i.op <= 0xbf:
 			text := v.text(le.Uint32(b[i.n-4:]))
-			if m, _, _ := strings.Cut(text, "."); m == major && text != found {
-				if found != "" {
-					return "", nil
+			if m, _, _ := strings.Cut(text, "."); m == major {
+				found[text] = true
+			}
+		case i.op == opCall && follow:
+			to := at + uint64(i.n) + uint64(int32(le.Uint32(b[i.n-4:])))
+			if o.executable(to, 1) {
+				if err := v.immediates(o, function{to, maxCalledCode}, major, found, false); err != nil {
+					return err
 				}
-				found = text
 			}
 		}
-		b = b[i.n:]
 	}
-	return found, nil
+	return nil
 }
 
 func (v versionFunction) text(n uint32) string {

@@ -124,6 +124,9 @@ func (t *tableWriter) device(d *facts.Device) {
 	if d.Kernels != nil {
 		t.kernels(d.Kernels)
 	}
+	for _, u := range d.Unknown {
+		t.wrap("  unknown:  ", fmt.Sprintf("%s, in %s", u.What, plural(u.Units, "unit")))
+	}
 	for i, f := range d.Floors {
 		label := "            "
 		if i == 0 {
@@ -188,8 +191,8 @@ func (t *tableWriter) elf(e *facts.ELF) {
 	t.needs(e)
 	t.field("runpath", strings.Join(e.Runpath, ":"))
 	t.field("glibc", withSymbol(e.Glibc, cmp.Or(e.GlibcSymbol, e.GlibcBecause)))
-	t.field("glibcxx", withSymbol(e.Glibcxx, e.GlibcxxSymbol))
-	t.field("cxxabi", withSymbol(e.CXXABI, e.CXXABISymbol))
+	t.field("glibcxx", withSymbol(e.Glibcxx, cmp.Or(demangled(e.GlibcxxSymbol), e.GlibcxxSymbol)))
+	t.field("cxxabi", withSymbol(e.CXXABI, cmp.Or(demangled(e.CXXABISymbol), e.CXXABISymbol)))
 	if c := e.CPU; c != nil {
 		t.field("cpu", processor(c))
 	}
@@ -259,7 +262,9 @@ func (t *tableWriter) kernels(k *facts.Kernels) {
 		fmt.Fprintf(w, "    %s\t%d\t%d\n", g.Name, g.Kernels, g.Units)
 	}
 	if t.err = w.Flush(); len(k.Sets) <= 1 && k.Differ == 0 {
-		t.wrap("  kernels:  ", "the same for every target")
+		if len(k.Targets) > 1 {
+			t.wrap("  kernels:  ", "the same for every target")
+		}
 		return
 	}
 	label := "  kernels:  "

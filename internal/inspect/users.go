@@ -13,6 +13,8 @@ const (
 	maxUsers   = 64
 	maxUser    = 32
 	maxHost    = 253
+	// minName keeps chance out: constants are full of bytes around an @.
+	minName = 3
 )
 
 // homes are folders with one folder for each person.
@@ -50,7 +52,7 @@ func (t *textScan) banner(b []byte) {
 			end++
 		}
 		host := strings.TrimRight(string(b[i+1:end]), ".")
-		if start == i || host == "" || len(t.users) >= maxUsers || strings.Contains(host, ".") && !localHost(host) {
+		if i-start < minName || len(host) < minName || !letter(b[start]) || !letter(host[0]) || end < len(b) && !closes(b[end]) || len(t.users) >= maxUsers || strings.Contains(host, ".") && !localHost(host) {
 			continue
 		}
 		if slices.ContainsFunc(bannerWords, func(w string) bool { return bytes.HasSuffix(b[:start], []byte(w)) }) {
@@ -58,6 +60,11 @@ func (t *textScan) banner(b []byte) {
 		}
 	}
 }
+
+func letter(c byte) bool { return c >= 'a' && c <= 'z' }
+
+// closes says whether c may follow a banner's host.
+func closes(c byte) bool { return c <= ' ' || strings.IndexByte("),;:>]\"'", c) >= 0 }
 
 func userChar(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
@@ -86,19 +93,28 @@ func (t *textScan) people(paths []string) []string {
 // releaseBanner stands in NVIDIA's compilers, followed by "12.4, V12.4.127".
 var releaseBanner = []byte("Cuda compilation tools, release ")
 
-// toolRelease is the version behind the banner, "" where there is none.
+// toolRelease is the version behind the banner, "" where there is none whole.
 func toolRelease(b []byte) string {
-	i := bytes.Index(b, releaseBanner)
-	if i < 0 {
-		return ""
+	for {
+		i := bytes.Index(b, releaseBanner)
+		if i < 0 {
+			return ""
+		}
+		b = b[i+len(releaseBanner):]
+		release, rest := leadingVersion(b)
+		full, rest := leadingVersion(bytes.TrimPrefix(rest, []byte(", V")))
+		// What the window cuts off is seen whole with the next one.
+		if len(rest) > 0 && release != "" && strings.HasPrefix(full, release+".") && isVersion(full) {
+			return full
+		}
 	}
-	_, rest, _ := bytes.Cut(b[i:min(len(b), i+80)], []byte(", V"))
+}
+
+// leadingVersion splits off the digits and dots that b starts with.
+func leadingVersion(b []byte) (version string, rest []byte) {
 	end := 0
-	for end < len(rest) && (rest[end] >= '0' && rest[end] <= '9' || rest[end] == '.') {
+	for end < len(b) && (b[end] >= '0' && b[end] <= '9' || b[end] == '.') {
 		end++
 	}
-	if v := strings.Trim(string(rest[:end]), "."); isVersion(v) {
-		return v
-	}
-	return ""
+	return string(b[:end]), b[end:]
 }
