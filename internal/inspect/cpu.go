@@ -35,6 +35,9 @@ type cpuScan struct {
 	baseline, beyond, undecoded int
 	window                      []byte
 	windowFrom                  uint64
+	// left is how much code may still come: segments can show the same bytes
+	// of a file again and again.
+	left int64
 }
 
 // cpuFacts decodes the code of a file. nil for another processor's, and for
@@ -43,12 +46,15 @@ func cpuFacts(o *object) (*facts.CPU, error) {
 	if o.machine != machineX86 || o.kind != typeExecutable && o.kind != typeShared {
 		return nil, nil
 	}
+	if len(o.segments) > maxSegments {
+		return nil, o.fail(0, "%d segments are more than any real file has", len(o.segments))
+	}
 	list, err := functions(o)
 	if err != nil {
 		return nil, err
 	}
 	c := &facts.CPU{Functions: len(list)}
-	s := &cpuScan{o: o}
+	s := &cpuScan{o: o, left: o.size}
 	for _, f := range list {
 		if err := s.function(f, false); err != nil {
 			return nil, err
@@ -103,6 +109,9 @@ func (o *object) gaps(list []function) []function {
 // instruction: data among code, or an extension younger than this table. In a
 // gap it goes on at the next place where a function may start.
 func (s *cpuScan) function(f function, gap bool) error {
+	if s.left -= int64(min(f.size, uint64(s.o.size)+1)); s.left < 0 {
+		return s.o.fail(0, "more code than the file is long")
+	}
 	var seen uint64
 	var i instruction
 	for at := f.addr; at < f.end(); {
@@ -237,11 +246,16 @@ func (s *cpuScan) dispatch(c *facts.CPU) error {
 	if err != nil {
 		return err
 	}
+	left := uint64(s.o.size)
 	for i := range s.o.sections {
 		r := &s.o.sections[i]
 		if ifunc || r.kind != shtRela || r.flags&shfAlloc == 0 {
 			continue
 		}
+		if r.size > left {
+			return s.o.fail(int64(r.off), "more relocations than the file is long")
+		}
+		left -= r.size
 		g, err := s.o.sub(r.off, r.size/relaSize*relaSize, "the relocations")
 		if err != nil {
 			return err

@@ -13,8 +13,12 @@ const (
 	encOmit     = 0xff
 	encPCRel    = 0x10
 
-	// maxUnwind bounds the unwind table that is read as a whole.
+	// maxUnwind bounds the unwind tables that are read as a whole.
 	maxUnwind = 64 << 20
+	// maxSymbolTables and maxSegments are many times what any real file has: each
+	// costs work for all of its code.
+	maxSymbolTables = 16
+	maxSegments     = 256
 )
 
 // function is a piece of code, by address.
@@ -74,13 +78,15 @@ func (o *object) executable(addr, size uint64) bool {
 // unwindFunctions reads .eh_frame.
 func unwindFunctions(o *object) ([]function, error) {
 	var list []function
+	left := uint64(maxUnwind)
 	for _, s := range o.named(".eh_frame") {
 		if s.kind == shtNobits || s.size == 0 {
 			continue
 		}
-		if s.size > maxUnwind {
-			return nil, o.fail(int64(s.off), "an unwind table of %d bytes", s.size)
+		if s.size > left {
+			return nil, o.fail(int64(s.off), "unwind tables of more than %d bytes", maxUnwind)
 		}
+		left -= s.size
 		b, err := o.bytes(s.off, s.size, "the unwind table")
 		if err != nil {
 			return nil, err
@@ -235,10 +241,14 @@ func skipLEB(b []byte) []byte {
 
 // eachSymbol calls visit for every symbol with its name, in all tables.
 func eachSymbol(o *object, visit func(name []byte, b []byte)) error {
+	tables := 0
 	for i := range o.sections {
 		s := &o.sections[i]
 		if s.kind != shtSymtab && s.kind != shtDynsym || uint64(s.link) >= uint64(len(o.sections)) {
 			continue
+		}
+		if tables++; tables > maxSymbolTables {
+			return o.fail(int64(s.off), "more than %d tables of symbols", maxSymbolTables)
 		}
 		names, err := o.table(&o.sections[s.link], "the symbols' names")
 		if err != nil {

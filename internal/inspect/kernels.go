@@ -23,6 +23,10 @@ const (
 	maxKernelName = 64 << 10
 	// maxTargets is how many targets one file may have: a set of them is a word.
 	maxTargets = 64
+	// kernelRatio and kernelFloor bound what a file's images may become together:
+	// PTX shrinks to a tenth or twentieth.
+	kernelRatio = 64
+	kernelFloor = 1 << 30
 	// maxDemangled, as a power of two, bounds what a name may become.
 	maxDemangled = 13
 )
@@ -35,6 +39,30 @@ type kernelScan struct {
 	targets map[kernelTarget]int
 	units   []int
 	names   map[string]*kernelRecord
+	// left is how many bytes may still be read of images.
+	left int64
+}
+
+// spend takes n bytes from what is left.
+func (s *kernelScan) spend(n int64) error {
+	if s.left -= n; s.left < 0 {
+		return s.file.fail(0, "images that become more than %d times the file", kernelRatio)
+	}
+	return nil
+}
+
+// spending counts what is read of a text.
+type spending struct {
+	r io.Reader
+	s *kernelScan
+}
+
+func (r spending) Read(b []byte) (int, error) {
+	n, err := r.r.Read(b)
+	if over := r.s.spend(int64(n)); over != nil {
+		return n, over
+	}
+	return n, err
 }
 
 type kernelTarget struct{ kind, sm string }
@@ -55,7 +83,8 @@ type kernelRecord struct {
 
 // kernelFacts lists the kernels of whatever file g is.
 func kernelFacts(g region, head []byte) (*facts.Kernels, error) {
-	s := &kernelScan{file: g, targets: map[kernelTarget]int{}, names: map[string]*kernelRecord{}}
+	s := &kernelScan{file: g, targets: map[kernelTarget]int{}, names: map[string]*kernelRecord{},
+		left: kernelFloor + kernelRatio*g.size}
 	var err error
 	switch {
 	case bytes.HasPrefix(head, []byte(archiveMagic)):
@@ -160,6 +189,9 @@ func (s *kernelScan) unit(c *container) error {
 			if err != nil {
 				return err
 			}
+			if err := s.spend(g.size); err != nil {
+				return err
+			}
 			if err := s.symbols(&u, g, e.sm); err != nil {
 				return err
 			}
@@ -168,7 +200,7 @@ func (s *kernelScan) unit(c *container) error {
 			if err != nil {
 				return err
 			}
-			if err := s.text(&u, io.LimitReader(r, maxPayload), e.sm); err != nil {
+			if err := s.text(&u, spending{io.LimitReader(r, maxPayload), s}, e.sm); err != nil {
 				var format *FormatError
 				if !errors.As(err, &format) {
 					err = e.damaged(err)

@@ -32,6 +32,8 @@ type textScan struct {
 	paths  map[string]bool
 	users  map[string]bool
 	cudart bool
+	// comments is how much of the compilers' was read.
+	comments uint64
 	// toolRelease asks for the release that NVIDIA's compilers name in themselves.
 	toolRelease bool
 	release     string
@@ -44,12 +46,12 @@ func (t *textScan) scan(o *object) error {
 		if s.kind == shtNobits || s.flags&shfCompressed != 0 {
 			continue
 		}
-		data := s.flags&shfAlloc != 0 && (o.hasPrefix(s, ".rodata") || o.hasPrefix(s, ".lrodata"))
 		if o.hasName(s, ".comment") {
 			if err := t.comment(o, s); err != nil {
 				return err
 			}
 		}
+		data := s.flags&shfAlloc != 0 && (o.hasPrefix(s, ".rodata") || o.hasPrefix(s, ".lrodata"))
 		debug := o.hasName(s, ".debug_str") || o.hasName(s, ".debug_line_str") || o.hasName(s, ".debug_line")
 		if !data && !debug {
 			continue

@@ -26,7 +26,9 @@ var bannerWords = []string{"(", "by ", "By ", "built on ", "user=", "BUILD_USER=
 
 // comment looks through the compilers' own comments, where any USER@HOST is one.
 func (t *textScan) comment(o *object, s *section) error {
-	b, err := o.bytes(s.off, min(s.size, maxComment), "the compilers' comments")
+	n := min(s.size, maxComment-t.comments)
+	t.comments += n
+	b, err := o.bytes(s.off, n, "the compilers' comments")
 	if err != nil {
 		return err
 	}
