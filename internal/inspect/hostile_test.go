@@ -12,7 +12,7 @@ import (
 // mustSurvive holds that foreign bytes give facts or a FormatError that names
 // the file and a place in it, and nothing else.
 func mustSurvive(t testing.TB, b []byte) {
-	f, err := inspect.Reader(bytes.NewReader(b), int64(len(b)), "file")
+	f, err := inspect.Reader(bytes.NewReader(b), int64(len(b)), "file", inspect.CPU, inspect.Kernels)
 	if err != nil {
 		var format *inspect.FormatError
 		if !errors.As(err, &format) {

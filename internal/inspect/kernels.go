@@ -282,7 +282,7 @@ func (s *kernelScan) text(u *unitKernels, r io.Reader, sm string) error {
 var entryWord, targetWord = []byte(".entry"), []byte(".target")
 
 // textWindow is how much of a PTX text is in memory at a time, beside a line.
-const textWindow = 256 << 10
+const textWindow = 64 << 10
 
 // eachEntry calls visit with the name of every kernel that a PTX text defines,
 // and returns its first target. It looks for words, not through the grammar, as a
