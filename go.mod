@@ -8,6 +8,7 @@ require (
 	github.com/Masterminds/semver/v3 v3.5.0 // toolkit versions (matrix)
 	github.com/NVIDIA/go-nvml v0.13.4-1 // what the driver says of GPUs (internal/host)
 	github.com/google/go-github/v60 v60.0.0 // releases on GitHub (internal/release)
+	github.com/ianlancetaylor/demangle v0.0.0-20260724033716-83e58baca724 // kernels' names as they were written (internal/inspect)
 	github.com/klauspost/compress v1.20.3 // reads zstd in pure Go (bundles, internal/inspect)
 	github.com/opencontainers/image-spec v1.1.1 // types of an image manifest (internal/registry)
 	github.com/pierrec/lz4/v4 v4.1.33 // LZ4 frames in fat binaries (internal/inspect)

@@ -20,6 +20,9 @@ type File struct {
 	ELF *ELF `json:"elf,omitempty"`
 	// Device is nil where the file carries no device code.
 	Device *Device `json:"device,omitempty"`
+	// Problems are what is wrong with the file and what to do about it; filled
+	// by inspect, not kept in a manifest.
+	Problems []Problem `json:"problems,omitempty"`
 }
 
 // ELF is what the dynamic linker and libc will ask of a host.
@@ -32,15 +35,45 @@ type ELF struct {
 	Glibc string `json:"glibc,omitempty"`
 	// GlibcSymbol is one symbol that forces Glibc.
 	GlibcSymbol string `json:"glibc_symbol,omitempty"`
-	// Glibcxx is the highest GLIBCXX_x.y.z version required, "" if none.
-	Glibcxx string `json:"glibcxx,omitempty"`
-	// CXXABI is the highest CXXABI_x.y.z version required, "" if none.
-	CXXABI string `json:"cxxabi,omitempty"`
+	// GlibcBecause says what forces Glibc where no symbol does, such as packed
+	// relocations.
+	GlibcBecause string `json:"glibc_because,omitempty"`
+	// Glibcxx is the highest GLIBCXX_x.y.z version required, "" if none, and
+	// GlibcxxSymbol one symbol that forces it.
+	Glibcxx       string `json:"glibcxx,omitempty"`
+	GlibcxxSymbol string `json:"glibcxx_symbol,omitempty"`
+	// CXXABI is the highest CXXABI_x.y.z version required, "" if none, and
+	// CXXABISymbol one symbol that forces it.
+	CXXABI       string `json:"cxxabi,omitempty"`
+	CXXABISymbol string `json:"cxxabi_symbol,omitempty"`
+	// Needs says of each library in Needed who brings it; filled where the
+	// files around this one are known.
+	Needs []LibraryNeed `json:"needs,omitempty"`
+	// NVIDIA is set for a library that NVIDIA ships.
+	NVIDIA *Redistributable `json:"nvidia,omitempty"`
+	// CPU is what processor the code asks for; nil where it was not decoded.
+	CPU *CPU `json:"cpu,omitempty"`
 	// BuildPaths are absolute paths of the build machine that leaked into the file.
 	BuildPaths []string `json:"build_paths"`
+	// Users are names of people or accounts on the build machine.
+	Users []string `json:"users,omitempty"`
 	// Findings are things that make the file less portable or less safe:
-	// "rpath", "textrel", "execstack", "debug-info".
+	// "rpath", "textrel", "execstack", "no-sections", a version of glibc that is
+	// no release's ("glibc_private"), and what strip would have removed:
+	// "debug-info", "debug-link", "symtab".
 	Findings []string `json:"findings,omitempty"`
+}
+
+// Redistributable is a library that NVIDIA ships, recognised by its SONAME.
+type Redistributable struct {
+	// Library is its name without "lib": "cublasLt".
+	Library string `json:"library"`
+	// Name is the version in the file's name, Content what the file itself says
+	// (its version function, which is read, not run); "" where it does not.
+	Name    string `json:"name,omitempty"`
+	Content string `json:"content,omitempty"`
+	// Version is Name where Content agrees, and Content where not; "" is unknown.
+	Version string `json:"version,omitempty"`
 }
 
 // Device is the device code of one file.
@@ -60,8 +93,10 @@ type Device struct {
 	Ignored *Ignored `json:"ignored,omitempty"`
 	// Relocatable lists the inputs of relocatable device code
 	// (__nv_relfatbin): they are judged only for such code.
-	Relocatable []Group   `json:"relocatable,omitempty"`
-	Unknown     []Unknown `json:"unknown,omitempty"`
+	Relocatable []Group `json:"relocatable,omitempty"`
+	// Kernels compares the kernels between targets; nil where it was not asked for.
+	Kernels *Kernels  `json:"kernels,omitempty"`
+	Unknown []Unknown `json:"unknown,omitempty"`
 	// NVIDIA says how NVIDIA's units were told from others; nil where there are none.
 	NVIDIA *NVIDIA `json:"nvidia,omitempty"`
 	Floors []Floor `json:"floors,omitempty"`

@@ -176,7 +176,7 @@ func dropOldParts(out, cell, keep string) error {
 
 // readFacts reads the truth from every file, floors included.
 func readFacts(dir string) (facts.Report, error) {
-	report, err := inspect.Dir(dir)
+	report, err := inspect.Dir(dir, inspect.CPU)
 	if err != nil {
 		return report, err
 	}

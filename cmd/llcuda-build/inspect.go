@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,40 +14,93 @@ import (
 	"github.com/waqasm86/llcuda/internal/inspect"
 )
 
+type inspectOptions struct {
+	json, kernels, cpu, strict bool
+}
+
 func newInspect(s *cli.Streams) *cobra.Command {
-	var asJSON bool
+	var o inspectOptions
 	c := &cobra.Command{
 		Use:   "inspect FILE|DIR...",
 		Short: "what a binary really holds: SASS, PTX, floors, libraries (no toolkit needed)",
-		Args:  cobra.MinimumNArgs(1),
-		RunE:  func(_ *cobra.Command, args []string) error { return runInspect(s, args, asJSON) },
+		Long: `Reads the truth from ELF files, archives, fat binaries, cubins and PTX: a table
+of the device code, what the file asks of its host, and a line for each thing
+that is wrong with it, with what to do about it.
+
+What is wrong does not change the exit code: it is 0 where every file was read,
+1 where one was not, and with --strict also where something is wrong.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return runInspect(s, args, o) },
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print the facts as JSON (schema 1)")
+	f := c.Flags()
+	f.BoolVar(&o.json, "json", false, "print the facts as JSON (schema 1)")
+	f.BoolVar(&o.kernels, "kernels", false, "list kernels by name and compare them between SMs")
+	f.BoolVar(&o.cpu, "cpu", false, "decode the code and say which processors it runs on")
+	f.BoolVar(&o.strict, "strict", false, "exit 1 where something is wrong with a file")
 	return c
 }
 
-func runInspect(s *cli.Streams, paths []string, asJSON bool) error {
+func runInspect(s *cli.Streams, paths []string, o inspectOptions) error {
+	var want inspect.Want
+	if o.kernels {
+		want |= inspect.Kernels
+	}
+	if o.cpu {
+		want |= inspect.CPU
+	}
 	report := facts.Report{Schema: facts.Schema, Files: []facts.File{}}
+	// One file that cannot be read does not hide the others.
+	var failed []error
 	for _, path := range paths {
-		info, err := os.Stat(path)
+		found, err := inspectPath(path, want)
+		report.Files = append(report.Files, found...)
 		if err != nil {
-			return err
+			failed = append(failed, err)
 		}
-		if info.IsDir() {
-			found, err := inspect.Dir(path)
-			if err != nil {
-				return err
-			}
-			report.Files = append(report.Files, found.Files...)
-			continue
-		}
-		file, err := inspect.File(path)
-		if err != nil {
-			return err
-		}
-		report.Files = append(report.Files, file)
 	}
 	addFloors(&report)
+	wrong := 0
+	for i := range report.Files {
+		report.Files[i].Problems = inspect.Problems(report.Files[i])
+		wrong += len(report.Files[i].Problems)
+	}
+	if len(report.Files) > 0 || len(failed) == 0 {
+		if err := printReport(s, report, o.json); err != nil {
+			return err
+		}
+	}
+	if o.strict && wrong > 0 {
+		failed = append(failed, &cli.Error{Err: fmt.Errorf("--strict: %s in %s", problemCount(wrong), strings.Join(paths, ", ")), Code: cli.ExitFailed})
+	}
+	return errors.Join(failed...)
+}
+
+func problemCount(n int) string {
+	if n == 1 {
+		return "1 problem"
+	}
+	return fmt.Sprintf("%d problems", n)
+}
+
+// inspectPath reads one argument. The files of a folder that could be read are
+// there beside the error.
+func inspectPath(path string, want inspect.Want) ([]facts.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		report, err := inspect.Dir(path, want)
+		return report.Files, err
+	}
+	f, err := inspect.File(path, want)
+	if err != nil {
+		return nil, err
+	}
+	return []facts.File{f}, nil
+}
+
+func printReport(s *cli.Streams, report facts.Report, asJSON bool) error {
 	if asJSON {
 		return s.PrintJSON(report)
 	}

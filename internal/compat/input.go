@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"path"
 	"slices"
 	"strings"
 
@@ -50,22 +49,13 @@ func ForBundle(m *bundles.Manifest, b bundles.Bundle, runtime string) CandidateI
 // Needs are the CUDA libraries that files ask for and do not bring, by SONAME: a
 // runtime part or the host has to provide them.
 func Needs(files []facts.File) []bundles.Need {
-	brought := map[string]bool{}
-	for _, f := range files {
-		brought[path.Base(f.Path)] = true
-		if f.ELF != nil && f.ELF.Soname != "" {
-			brought[f.ELF.Soname] = true
-		}
-	}
+	around, seen := facts.FolderOf(files), map[string]bool{}
 	var needs []bundles.Need
 	for _, f := range files {
-		if f.ELF == nil {
-			continue
-		}
-		for _, n := range f.ELF.Needed {
-			if cudaLibrary(n) && !brought[n] {
-				brought[n] = true
-				needs = append(needs, bundles.Need{Soname: n})
+		for _, n := range facts.NeedsOf(f, around) {
+			if n.By == facts.ByCUDA && !seen[n.Soname] {
+				seen[n.Soname] = true
+				needs = append(needs, bundles.Need{Soname: n.Soname})
 			}
 		}
 	}
@@ -76,13 +66,7 @@ func Needs(files []facts.File) []bundles.Need {
 // cudaLibrary: a library of the CUDA toolkit, of which facts.Host.Libs is a
 // list. The driver's own (libcuda, libnvidia-*) are not.
 func cudaLibrary(soname string) bool {
-	for _, p := range []string{"libcudart.so", "libcublas.so", "libcublasLt.so", "libcufft.so", "libcurand.so", "libcusparse.so", "libcusolver.so",
-		"libnvrtc.so", "libnvJitLink.so", "libnccl.so"} {
-		if strings.HasPrefix(soname, p) {
-			return true
-		}
-	}
-	return false
+	return facts.ProviderOf(soname) == facts.ByCUDA
 }
 
 // floorsOf prefers what was published: an old runner judges a new bundle by

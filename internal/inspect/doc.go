@@ -23,6 +23,23 @@
 // older, says so in its first bytes and all of them are read; a compressed one
 // of CUDA 13 is asked only while no other cubin of that SM has told.
 //
+// A floor names the symbol that forces it. Who brings each library in NEEDED is
+// facts.NeedsOf's answer over the files around: those of the folder for Dir, for
+// File those in its own folder and where its RUNPATH leads.
+//
+// # What is asked for
+//
+// Kernels lists the kernels of every unit's images by name and compares them
+// between targets. It reads every image to its end: 374 MB of llama.cpp's PTX and
+// machine code take some seconds, and no more memory than without.
+//
+// CPU decodes all code for x86-64 and counts instructions by extension: 3.0
+// million of libggml-cuda.so in 0.1 s, 17 million of cuBLASLt 11.8 in 0.4 s of CPU time.
+// Functions are found by the unwind table, which survives strip, and by symbols;
+// what lies between is decoded too. objdump is the second witness of the decoder
+// (scripts/corpus-x86.sh). Which instructions a file's place allows is
+// BeyondBaseline's rule.
+//
 // # Whom it trusts
 //
 // Nobody: every file is taken to be hostile. Offsets and sizes are checked
@@ -51,9 +68,13 @@
 //
 // # What it does not do
 //
-// It does not judge: floors are computed by package compat, promises are held
-// against facts by package verify.
+// It holds nothing against a promise: floors are computed by package compat,
+// promises by package verify. Problems says what is wrong with a file whoever made
+// it.
 //
 // It looks for leaked build paths in host data and debug strings, not inside
-// device images, and only for the roots listed at buildRoots.
+// device images, and only for the roots listed at buildRoots; for names of people
+// among those paths and in what looks like a compiler's USER@HOST. The version of an
+// NVIDIA library is its name's or its version function's; libcublas has neither
+// inside.
 package inspect

@@ -41,6 +41,8 @@ const (
 	findTextrel    = "textrel"
 	findExecstack  = "execstack"
 	findDebugInfo  = "debug-info"
+	findDebugLink  = "debug-link"
+	findSymtab     = "symtab"
 	findNoSections = "no-sections"
 )
 
@@ -72,9 +74,14 @@ func hostFacts(o *object) (*facts.ELF, error) {
 		e.Findings = append(e.Findings, findExecstack)
 	}
 	for i := range o.sections {
-		if s := &o.sections[i]; s.size > 0 && (o.hasName(s, ".debug_info") || o.hasName(s, ".zdebug_info")) {
+		switch s := &o.sections[i]; {
+		case s.size == 0:
+		case o.hasPrefix(s, ".debug_") || o.hasPrefix(s, ".zdebug_"):
 			e.Findings = append(e.Findings, findDebugInfo)
-			break
+		case o.hasName(s, ".gnu_debuglink"):
+			e.Findings = append(e.Findings, findDebugLink)
+		case s.kind == shtSymtab && o.kind != typeRelocable:
+			e.Findings = append(e.Findings, findSymtab)
 		}
 	}
 	slices.Sort(e.Findings)
@@ -165,7 +172,7 @@ func (d *dynamic) versions(e *facts.ELF) error {
 	if !ok {
 		return d.o.fail(0, "the version requirements are said to be at address %#x, outside the file", addr)
 	}
-	glibcIndex := uint16(0)
+	var f versionFloors
 	budget := maxVersions
 	for n := d.tags[dtVerneednum]; n > 0; n-- {
 		if budget--; budget < 0 {
@@ -185,11 +192,8 @@ func (d *dynamic) versions(e *facts.ELF) error {
 				return err
 			}
 			name := d.strings.at(uint64(le.Uint32(a[8:])))
-			if before := e.Glibc; le.Uint16(a[4:])&weakVersion == 0 {
-				d.take(e, name)
-				if e.Glibc != before {
-					glibcIndex = le.Uint16(a[6:])
-				}
+			if le.Uint16(a[4:])&weakVersion == 0 && !f.take(name, le.Uint16(a[6:])) {
+				e.Findings = append(e.Findings, strings.ToLower(name))
 			}
 			next := le.Uint32(a[12:])
 			if next == 0 {
@@ -203,43 +207,74 @@ func (d *dynamic) versions(e *facts.ELF) error {
 		}
 		off += uint64(next)
 	}
-	if glibcIndex == 0 {
-		return nil
-	}
 	var err error
-	e.GlibcSymbol, err = d.symbolOfVersion(glibcIndex)
+	if e.Glibc, e.GlibcSymbol, err = d.floor(f.glibc); err != nil {
+		return err
+	}
+	switch {
+	case Newer(f.node, e.Glibc):
+		e.Glibc, e.GlibcSymbol, e.GlibcBecause = f.node, "", becauseRelr
+	case e.Glibc != "" && e.GlibcSymbol == "":
+		e.GlibcBecause = becauseNode
+	}
+	if e.Glibcxx, e.GlibcxxSymbol, err = d.floor(f.glibcxx); err != nil {
+		return err
+	}
+	e.CXXABI, e.CXXABISymbol, err = d.floor(f.cxxabi)
 	return err
 }
 
-// take records one version node.
-func (d *dynamic) take(e *facts.ELF, name string) {
+// What forces a floor where no symbol does.
+const (
+	becauseRelr = "packed relocations (DT_RELR)"
+	becauseNode = "a version that no symbol uses"
+)
+
+// versionFloors are the highest versions required of each family.
+type versionFloors struct {
+	glibc, glibcxx, cxxabi versionFloor
+	// node is what the packed relocations alone ask for.
+	node string
+}
+
+// versionFloor is a version and the number by which symbols refer to it.
+type versionFloor struct {
+	version string
+	index   uint16
+}
+
+func (f *versionFloor) raise(v string, index uint16) {
+	if Newer(v, f.version) {
+		*f = versionFloor{v, index}
+	}
+}
+
+// take notes one version. It is false for one of glibc that belongs to no release.
+func (f *versionFloors) take(name string, index uint16) bool {
 	family, v, ok := strings.Cut(name, "_")
-	if !ok {
-		return
+	switch {
+	case !ok:
+	case name == relrNode:
+		f.node = relrGlibc
+	case !isVersion(v):
+		return family != "GLIBC"
+	case family == "GLIBC":
+		f.glibc.raise(v, index)
+	case family == "GLIBCXX":
+		f.glibcxx.raise(v, index)
+	case family == "CXXABI":
+		f.cxxabi.raise(v, index)
 	}
-	if name == relrNode {
-		v = relrGlibc
+	return true
+}
+
+// floor is a version and one symbol that asks for it.
+func (d *dynamic) floor(f versionFloor) (version, symbol string, err error) {
+	if f.version == "" {
+		return "", "", nil
 	}
-	if !isVersion(v) {
-		if family == "GLIBC" {
-			e.Findings = append(e.Findings, strings.ToLower(name))
-		}
-		return
-	}
-	switch family {
-	case "GLIBC":
-		if Newer(v, e.Glibc) {
-			e.Glibc = v
-		}
-	case "GLIBCXX":
-		if Newer(v, e.Glibcxx) {
-			e.Glibcxx = v
-		}
-	case "CXXABI":
-		if Newer(v, e.CXXABI) {
-			e.CXXABI = v
-		}
-	}
+	symbol, err = d.symbolOfVersion(f.index)
+	return f.version, symbol, err
 }
 
 // symbolOfVersion is the first symbol, in the file's order, with that version.

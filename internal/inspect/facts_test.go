@@ -71,12 +71,13 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestTheReportAboutAllSamplesIsTheGoldenOne(t *testing.T) {
 	report := facts.Report{Schema: inspect.Schema}
-	all, err := inspect.Dir("testdata")
+	all, err := inspect.Dir("testdata", inspect.CPU, inspect.Kernels)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range all.Files {
 		if f.ELF != nil || f.Device != nil {
+			f.Problems = inspect.Problems(f)
 			report.Files = append(report.Files, f)
 		}
 	}
@@ -417,4 +418,14 @@ func TestPayloadsAreNotReadWhole(t *testing.T) {
 	if c.n > 1<<20 {
 		t.Errorf("%d bytes were read of a file whose headers tell all", c.n)
 	}
+}
+
+// readAs reads b as a file of that name.
+func readAs(t *testing.T, b []byte, name string) facts.File {
+	t.Helper()
+	f, err := inspect.Reader(bytes.NewReader(b), int64(len(b)), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }

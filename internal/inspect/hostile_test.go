@@ -11,8 +11,8 @@ import (
 
 // mustSurvive holds that foreign bytes give facts or a FormatError that names
 // the file and a place in it, and nothing else.
-func mustSurvive(t testing.TB, b []byte) {
-	f, err := inspect.Reader(bytes.NewReader(b), int64(len(b)), "file")
+func mustSurvive(t testing.TB, b []byte, want ...inspect.Want) {
+	f, err := inspect.Reader(bytes.NewReader(b), int64(len(b)), "file", want...)
 	if err != nil {
 		var format *inspect.FormatError
 		if !errors.As(err, &format) {
@@ -93,7 +93,7 @@ func fuzz(f *testing.F, keep func(name string) bool) {
 	if n == 0 {
 		f.Fatal("no seed in testdata")
 	}
-	f.Fuzz(func(t *testing.T, b []byte) { mustSurvive(t, b) })
+	f.Fuzz(func(t *testing.T, b []byte) { mustSurvive(t, b, inspect.CPU, inspect.Kernels) })
 }
 
 func FuzzELF(f *testing.F) {
@@ -125,11 +125,11 @@ func FuzzArchive(f *testing.F) {
 	f.Add(archive("//", []byte("long_name_of_a_member.o/\n"), "/0", all["r1.o"]))
 	f.Add(archive("#1/4", append([]byte("a.o\x00"), all["a.o"]...)))
 	f.Add(archive("unit.o/", object("", "", all["12.4.131.fatbin"]), "/", []byte{0, 0, 0, 0}, "__.SYMDEF", []byte{}))
-	f.Fuzz(func(t *testing.T, b []byte) { mustSurvive(t, b) })
+	f.Fuzz(func(t *testing.T, b []byte) { mustSurvive(t, b, inspect.CPU, inspect.Kernels) })
 }
 
 func FuzzPTX(f *testing.F) {
 	f.Add([]byte(".version 8.4\n.target sm_75\n.address_size 64\n.visible .entry k(){ret;}"))
 	f.Add([]byte("// comment\n/* more */ .version 7.8 .target sm_90a, debug .global .u32 a = 1;"))
-	f.Fuzz(func(t *testing.T, b []byte) { mustSurvive(t, b) })
+	f.Fuzz(func(t *testing.T, b []byte) { mustSurvive(t, b, inspect.CPU, inspect.Kernels) })
 }

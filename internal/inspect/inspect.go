@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	slashpath "path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -24,13 +25,51 @@ const Schema = 1
 // headSize is how much of a file tells its kind: PTX may start with comments.
 const headSize = 16 << 10
 
-// File reads the facts of one file. A file that is none of the kinds read here
-// gives only its path and size; a damaged one gives a *FormatError.
-func File(path string) (facts.File, error) {
-	return file(path, path)
+// Want asks for facts that take longer than a glance.
+type Want uint8
+
+const (
+	// CPU decodes all code for x86-64: some 20 ns an instruction.
+	CPU Want = 1 << iota
+	// Kernels lists the kernels of all images by name, decompressing what it must.
+	Kernels
+)
+
+func (w Want) has(v Want) bool { return w&v != 0 }
+
+func wanted(list []Want) Want {
+	var all Want
+	for _, w := range list {
+		all |= w
+	}
+	return all
 }
 
-func file(path, name string) (facts.File, error) {
+// File reads the facts of one file. A file that is none of the kinds read here
+// gives only its path and size; a damaged one gives a *FormatError. What lies in
+// the folders that the file's search path names counts as its bundle.
+func File(path string, want ...Want) (facts.File, error) {
+	f, err := file(path, path, wanted(want))
+	if err != nil || f.ELF == nil {
+		return f, err
+	}
+	var around facts.Folder
+	place := filepath.ToSlash(path)
+	for _, dir := range append(facts.Origins(place, f.ELF.Runpath), slashpath.Dir(place)) {
+		for _, n := range f.ELF.Needed {
+			near := slashpath.Join(dir, slashpath.Base(n))
+			if info, err := os.Stat(filepath.FromSlash(near)); err == nil && info.Mode().IsRegular() {
+				around.Add(near)
+			}
+		}
+	}
+	at := f
+	at.Path = place
+	f.ELF.Needs = facts.NeedsOf(at, around)
+	return f, nil
+}
+
+func file(path, name string, want Want) (facts.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return facts.File{}, fmt.Errorf("inspecting %s: %w", name, err)
@@ -43,14 +82,14 @@ func file(path, name string) (facts.File, error) {
 	if !info.Mode().IsRegular() {
 		return facts.File{}, fmt.Errorf("inspecting %s: not a regular file", name)
 	}
-	return Reader(f, info.Size(), name)
+	return Reader(f, info.Size(), name, want)
 }
 
 // Dir reads the facts of all regular files below root, several at once, and
 // lists them by path. Symbolic links are listed with their target and not
 // followed; other things are passed over. Where files cannot be read the report
 // holds the others, and the error joins what went wrong with each.
-func Dir(root string) (facts.Report, error) {
+func Dir(root string, want ...Want) (facts.Report, error) {
 	report := facts.Report{Schema: Schema, Files: []facts.File{}}
 	var files []facts.File
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -84,7 +123,7 @@ func Dir(root string) (facts.Report, error) {
 			continue
 		}
 		g.Go(func() error {
-			files[i], errs[i] = file(filepath.Join(root, filepath.FromSlash(f.Path)), f.Path)
+			files[i], errs[i] = file(filepath.Join(root, filepath.FromSlash(f.Path)), f.Path, wanted(want))
 			return nil
 		})
 	}
@@ -95,20 +134,32 @@ func Dir(root string) (facts.Report, error) {
 		}
 	}
 	slices.SortFunc(report.Files, func(a, b facts.File) int { return strings.Compare(a.Path, b.Path) })
+	Surround(&report)
 	return report, errors.Join(errs...)
+}
+
+// Surround says of every library that a file of the report needs who brings it,
+// the report being of one whole folder.
+func Surround(r *facts.Report) {
+	around := facts.FolderOf(r.Files)
+	for i := range r.Files {
+		if e := r.Files[i].ELF; e != nil {
+			e.Needs = facts.NeedsOf(r.Files[i], around)
+		}
+	}
 }
 
 // Reader reads the facts of size bytes. name is what the facts and errors call
 // them. It may be called from several goroutines with one r.
-func Reader(r io.ReaderAt, size int64, name string) (facts.File, error) {
+func Reader(r io.ReaderAt, size int64, name string, want ...Want) (facts.File, error) {
 	t, err := openTable(nvidiaData)
 	if err != nil {
 		return facts.File{Path: name, Size: size}, err
 	}
-	return readWith(t, r, size, name)
+	return readWith(t, r, size, name, want...)
 }
 
-func readWith(t *nvtable, r io.ReaderAt, size int64, name string) (facts.File, error) {
+func readWith(t *nvtable, r io.ReaderAt, size int64, name string, want ...Want) (facts.File, error) {
 	f := facts.File{Path: name, Size: size}
 	if size < 0 {
 		return f, fmt.Errorf("inspecting %s: a size of %d bytes", name, size)
@@ -125,7 +176,7 @@ func readWith(t *nvtable, r io.ReaderAt, size int64, name string) (facts.File, e
 	case bytes.HasPrefix(head, []byte(archiveMagic)):
 		err = d.archive(g)
 	case bytes.HasPrefix(head, elfMagic):
-		f.ELF, err = d.elf(g, head)
+		f.ELF, err = d.elf(g, head, wanted(want))
 	case len(head) >= 4 && (le.Uint32(head) == containerMagic || le.Uint32(head) == oldMagic):
 		err = d.fatbin(g)
 	case looksLikePTX(head):
@@ -135,11 +186,16 @@ func readWith(t *nvtable, r io.ReaderAt, size int64, name string) (facts.File, e
 		return facts.File{Path: name, Size: size}, err
 	}
 	f.Device = d.facts(f.ELF)
+	if f.Device != nil && wanted(want).has(Kernels) {
+		if f.Device.Kernels, err = kernelFacts(g, head); err != nil {
+			return facts.File{Path: name, Size: size}, err
+		}
+	}
 	return f, nil
 }
 
 // elf reads a host file or a cubin.
-func (d *device) elf(g region, head []byte) (*facts.ELF, error) {
+func (d *device) elf(g region, head []byte, want Want) (*facts.ELF, error) {
 	if _, ok := readCubinHead(head); ok {
 		return nil, d.bareCubin(g)
 	}
@@ -152,7 +208,7 @@ func (d *device) elf(g region, head []byte) (*facts.ELF, error) {
 		return nil, err
 	}
 	// The text and the device code are apart in the file, and both take time.
-	t := textScan{paths: map[string]bool{}}
+	t := textScan{paths: map[string]bool{}, users: map[string]bool{}, toolRelease: IsNVIDIA(e.Soname)}
 	scanned := make(chan error, 1)
 	go func() { scanned <- t.scan(o) }()
 	code := d.object(o)
@@ -169,6 +225,15 @@ func (d *device) elf(g region, head []byte) (*facts.ELF, error) {
 	}
 	if len(t.paths) > 0 {
 		e.BuildPaths = slices.Sorted(maps.Keys(t.paths))
+	}
+	e.Users = t.people(e.BuildPaths)
+	if e.NVIDIA, err = redistributableFacts(o, e.Soname, t.release); err != nil {
+		return nil, err
+	}
+	if want.has(CPU) {
+		if e.CPU, err = cpuFacts(o); err != nil {
+			return nil, err
+		}
 	}
 	d.static = t.cudart && !strings.HasPrefix(e.Soname, "libcudart.")
 	if IsNVIDIA(e.Soname) {

@@ -30,7 +30,13 @@ var staticCudart = []byte("CUDA driver version is insufficient for CUDA runtime 
 // textScan is what a walk through a file's constant data looks for.
 type textScan struct {
 	paths  map[string]bool
+	users  map[string]bool
 	cudart bool
+	// comments is how much of the compilers' was read.
+	comments uint64
+	// toolRelease asks for the release that NVIDIA's compilers name in themselves.
+	toolRelease bool
+	release     string
 }
 
 // scan walks the sections with constant data and debug strings.
@@ -39,6 +45,11 @@ func (t *textScan) scan(o *object) error {
 		s := &o.sections[i]
 		if s.kind == shtNobits || s.flags&shfCompressed != 0 {
 			continue
+		}
+		if o.hasName(s, ".comment") {
+			if err := t.comment(o, s); err != nil {
+				return err
+			}
 		}
 		data := s.flags&shfAlloc != 0 && (o.hasPrefix(s, ".rodata") || o.hasPrefix(s, ".lrodata"))
 		debug := o.hasName(s, ".debug_str") || o.hasName(s, ".debug_line_str") || o.hasName(s, ".debug_line")
@@ -68,6 +79,10 @@ func (t *textScan) window(g region, debug bool) error {
 			end -= min(maxPath, end-1)
 		}
 		t.bytes(buf, end, debug)
+		t.banner(buf[:end])
+		if t.toolRelease && t.release == "" {
+			t.release = toolRelease(buf)
+		}
 		t.cudart = t.cudart || bytes.Contains(buf, staticCudart)
 		// One byte before the rest stays, for what a path may follow.
 		buf = append(buf[:0], buf[end-1:]...)

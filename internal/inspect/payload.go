@@ -100,7 +100,7 @@ func (p *unpacker) open(e *entry) (io.Reader, error) {
 // itself, such as a bad disk, is passed on.
 func (e *entry) damaged(err error) error {
 	if errors.Is(err, errBudget) {
-		return e.payload.fail(0, "the payloads up to here become more than %d bytes and %d times the file's size", int64(unpackFree), unpackRatio)
+		return e.payload.fail(0, "the payloads up to here become more than a file of this size may hold")
 	}
 	return e.payload.fail(0, "a payload of %d bytes does not decompress as %s: %v", e.payload.size, e.compression, err)
 }

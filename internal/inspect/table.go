@@ -4,17 +4,27 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/waqasm86/llcuda/bundles/facts"
 )
 
-// shownPaths is how many leaked build paths the text form lists.
-const shownPaths = 5
+const (
+	// shownPaths is how many leaked build paths the text form lists, shownSets
+	// how many combinations of targets, shownKernels how many kernels of one.
+	shownPaths   = 5
+	shownSets    = 6
+	shownKernels = 3
+	// columns is how wide lines may be: a terminal's, a notebook's, a mail's.
+	columns = 80
+)
 
-// Table writes a report for people: for each file what device code it holds
-// for which SM and in how many units, then what it asks of its host.
+// Table writes a report for people, 80 columns wide: for each file what device
+// code it holds for which SM and in how many units, what it asks of its host, and
+// last what is wrong with it, each with what to do about it.
 func Table(w io.Writer, r facts.Report) error {
 	t := &tableWriter{w: w}
 	for i, f := range r.Files {
@@ -38,6 +48,24 @@ func (t *tableWriter) line(format string, args ...any) {
 	}
 }
 
+// wrap writes text behind a label, broken at blanks. A word too long for a line,
+// such as a path, is left whole.
+func (t *tableWriter) wrap(label, text string) {
+	line, empty := label, true
+	for word := range strings.FieldsSeq(text) {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > columns {
+			t.line("%s", line)
+			line, empty = strings.Repeat(" ", utf8.RuneCountInString(label)), true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	t.line("%s", line)
+}
+
 func (t *tableWriter) file(f facts.File) {
 	if f.Link != "" {
 		t.line("%s -> %s", f.Path, f.Link)
@@ -53,10 +81,16 @@ func (t *tableWriter) file(f facts.File) {
 	if f.Device == nil && f.ELF == nil {
 		t.line("  no ELF file and no device code")
 	}
+	for _, p := range f.Problems {
+		t.wrap("  wrong:    ", p.Text)
+		if p.Cure != "" {
+			t.wrap("            -> ", p.Cure)
+		}
+	}
 }
 
 func (t *tableWriter) device(d *facts.Device) {
-	line := fmt.Sprintf("  device code: %s", plural(d.Units, "unit"))
+	line := plural(d.Units, "unit")
 	if d.Toolkit != "" {
 		line += ", CUDA " + d.Toolkit
 	}
@@ -66,7 +100,7 @@ func (t *tableWriter) device(d *facts.Device) {
 			line += fmt.Sprintf(" (%d)", c.Major)
 		}
 	}
-	t.line("%s", line)
+	t.wrap("  device code: ", line)
 	t.targets(d)
 	for _, g := range d.Groups {
 		switch {
@@ -75,32 +109,30 @@ func (t *tableWriter) device(d *facts.Device) {
 		case g.Empty:
 			t.line("  %s without a kernel or device variable", plural(g.Units, "unit"))
 		}
-		for _, i := range g.Images {
-			if i.Kind == facts.KindPTX && i.ISA != i.ISAHeader && i.ISAHeader != "" {
-				t.line("  finding: PTX for sm_%s says ISA %s in its text and %s in its header, in %s; the driver obeys the text", i.SM, i.ISA, i.ISAHeader, plural(g.Units, "unit"))
-			}
-		}
 	}
 	for _, g := range d.Relocatable {
-		t.line("  relocatable input, %s: %s", plural(g.Units, "container"), Images(g.Images))
+		t.wrap("  ", fmt.Sprintf("relocatable input, %s: %s", plural(g.Units, "container"), Images(g.Images)))
 	}
 	if n := d.Ignored; n != nil {
 		if n.Stub > 0 {
-			t.line("  ignored: %s (%s)", plural(n.Stub, "device-link stub"), Images(n.Images))
+			t.wrap("  ignored:  ", fmt.Sprintf("%s (%s)", plural(n.Stub, "device-link stub"), Images(slices.Compact(slices.Clone(n.Images)))))
 		}
 		if n.Relocatable > 0 {
-			t.line("  ignored: %s of relocatable code that is linked nowhere in this file", plural(n.Relocatable, "input"))
+			t.wrap("  ignored:  ", plural(n.Relocatable, "input")+" of relocatable code that is linked nowhere in this file")
 		}
+	}
+	if d.Kernels != nil {
+		t.kernels(d.Kernels)
 	}
 	for _, u := range d.Unknown {
-		t.line("  unknown: %s, in %s", u.What, plural(u.Units, "unit"))
+		t.wrap("  unknown:  ", fmt.Sprintf("%s, in %s", u.What, plural(u.Units, "unit")))
 	}
 	for i, f := range d.Floors {
-		label := "         "
+		label := "            "
 		if i == 0 {
-			label = "runs on: "
+			label = "  runs on:  "
 		}
-		t.line("  %s %s", label, Floor(f))
+		t.wrap(label, Floor(f))
 	}
 }
 
@@ -152,18 +184,17 @@ func (t *tableWriter) targets(d *facts.Device) {
 }
 
 func (t *tableWriter) elf(e *facts.ELF) {
-	for _, l := range []struct{ name, value string }{
-		{"soname", e.Soname},
-		{"needs", strings.Join(e.Needed, " ")},
-		{"runpath", strings.Join(e.Runpath, ":")},
-		{"glibc", withSymbol(e.Glibc, e.GlibcSymbol)},
-		{"glibcxx", e.Glibcxx},
-		{"cxxabi", e.CXXABI},
-		{"findings", strings.Join(e.Findings, " ")},
-	} {
-		if l.value != "" {
-			t.line("  %-9s %s", l.name+":", l.value)
-		}
+	t.field("soname", e.Soname)
+	if r := e.NVIDIA; r != nil {
+		t.field("nvidia", r.Library+" "+cmp.Or(r.Version, "of an unknown version"))
+	}
+	t.needs(e)
+	t.field("runpath", strings.Join(e.Runpath, ":"))
+	t.field("glibc", withSymbol(e.Glibc, cmp.Or(e.GlibcSymbol, e.GlibcBecause)))
+	t.field("glibcxx", withSymbol(e.Glibcxx, cmp.Or(demangled(e.GlibcxxSymbol), e.GlibcxxSymbol)))
+	t.field("cxxabi", withSymbol(e.CXXABI, cmp.Or(demangled(e.CXXABISymbol), e.CXXABISymbol)))
+	if c := e.CPU; c != nil {
+		t.field("cpu", processor(c))
 	}
 	if n := len(e.BuildPaths); n > 0 {
 		t.line("  leaked build paths (%d):", n)
@@ -174,6 +205,96 @@ func (t *tableWriter) elf(e *facts.ELF) {
 			t.line("    and %d more", n-shownPaths)
 		}
 	}
+}
+
+func (t *tableWriter) field(name, value string) {
+	if value != "" {
+		t.wrap(fmt.Sprintf("  %-10s", name+":"), value)
+	}
+}
+
+// providers says who brings a library, in the order of the table.
+var providers = []struct{ by, text string }{{facts.ByBundle, "from this folder:"}, {facts.ByCUDA, "from the CUDA runtime:"}, {facts.ByDriver, "from the driver:"},
+	{facts.ByLibc, "from glibc:"}, {facts.ByCXX, "from the C++ runtime:"}, {facts.ByNobody, "from nobody:"}}
+
+func (t *tableWriter) needs(e *facts.ELF) {
+	if len(e.Needs) != len(e.Needed) {
+		t.field("needs", strings.Join(e.Needed, " "))
+		return
+	}
+	label := "needs"
+	for _, p := range providers {
+		words := []string{p.text}
+		for _, n := range e.Needs {
+			if n.By == p.by {
+				words = append(words, n.Soname)
+			}
+		}
+		if len(words) > 1 {
+			t.wrap(fmt.Sprintf("  %-10s", strings.TrimSuffix(label+":", " :")), strings.Join(words, " "))
+			label = " "
+		}
+	}
+}
+
+// processor says what code asks of the processor.
+func processor(c *facts.CPU) string {
+	text := c.Level
+	if len(c.Uses) > 0 {
+		text += ": " + Extensions(c.Uses)
+	}
+	text += fmt.Sprintf("; %s with plain SSE", plural(c.Baseline, "function"))
+	if len(c.Dispatch) > 0 {
+		text += "; asks the processor (" + strings.Join(c.Dispatch, ", ") + ")"
+	}
+	return text
+}
+
+// kernels writes the targets with how many kernels each has, then what is not
+// the same for all.
+func (t *tableWriter) kernels(k *facts.Kernels) {
+	if t.err != nil || len(k.Targets) == 0 {
+		return
+	}
+	w := tabwriter.NewWriter(t.w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "    TARGET\tKERNELS\tUNITS WITH KERNELS")
+	for _, g := range k.Targets {
+		fmt.Fprintf(w, "    %s\t%d\t%d\n", g.Name, g.Kernels, g.Units)
+	}
+	if t.err = w.Flush(); len(k.Sets) <= 1 && k.Differ == 0 {
+		if len(k.Targets) > 1 {
+			t.wrap("  kernels:  ", "the same for every target")
+		}
+		return
+	}
+	label := "  kernels:  "
+	for _, s := range k.Sets[:min(len(k.Sets), shownSets)] {
+		text := fmt.Sprintf("%d for %s", s.Count, strings.Join(s.In, " "))
+		if len(s.Lacks) > 0 {
+			text += ", and their units lack them for " + strings.Join(s.Lacks, " ")
+		}
+		t.wrap(label, text)
+		label = "            "
+		if len(s.Lacks) == 0 {
+			continue
+		}
+		for _, n := range s.Kernels[:min(len(s.Kernels), shownKernels)] {
+			t.line("              %s", shorten(cmp.Or(n.Demangled, n.Name), columns-14))
+		}
+	}
+	if n := len(k.Sets) - shownSets; n > 0 {
+		t.wrap(label, fmt.Sprintf("and %d more combinations; --json has all", n))
+	}
+}
+
+// shorten cuts the middle out of what is too long for a line.
+func shorten(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	half := (n - 3) / 2
+	return string(r[:n-3-half]) + "..." + string(r[len(r)-half:])
 }
 
 func withSymbol(version, symbol string) string {

@@ -34,7 +34,7 @@ type Options struct {
 // Cell lists what the files of r lack of what the plan's cell promises, ordered
 // by file; none means the promise is kept.
 func Cell(p matrix.Plan, r facts.Report, o Options) []Miss {
-	c := &check{cell: p.Cell, report: r, options: o}
+	c := &check{cell: p.Cell, report: r, options: o, around: facts.FolderOf(r.Files)}
 	for _, want := range p.Expect {
 		if !slices.ContainsFunc(r.Files, func(f facts.File) bool { return fits(f.Path, want) }) {
 			c.miss(FileMissing, want, "", "the file is not there", "see the build's log, or take it out of the plan's files")
@@ -74,6 +74,7 @@ type check struct {
 	cell    matrix.Cell
 	report  facts.Report
 	options Options
+	around  facts.Folder
 	misses  []Miss
 }
 

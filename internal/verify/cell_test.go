@@ -125,7 +125,27 @@ func TestMissesSayWhatIsThereInstead(t *testing.T) {
 			cuda(r).ELF.Findings = []string{"debug-info", "execstack", "textrel"}
 		}, []string{"execstack libggml-cuda.so: it demands an executable stack, which hardened hosts refuse",
 			"textrel libggml-cuda.so: it has relocations in its code (TEXTREL)",
+			"debug-data libggml-cuda.so: data for debuggers was left in it (debug-info)",
 			"build-path libggml-cuda.so: 2 paths of the build machine leaked into it, such as /src/a.cu"}},
+		"a name of who built it": {func(p *matrix.Plan, r facts.Report) {
+			cuda(r).ELF.BuildPaths, cuda(r).ELF.Users = []string{"/home/alice/a.cu"}, []string{"alice", "root@buildd"}
+		}, []string{"user-name libggml-cuda.so: it names who built it: root@buildd",
+			"build-path libggml-cuda.so: 1 paths of the build machine leaked into it, such as /home/alice/a.cu"}},
+		"a library that only has the SONAME": {func(p *matrix.Plan, r facts.Report) { r.Files[1].Path = "libggml-base.so.0.1" }, []string{
+			"missing-library libggml-cuda.so: it needs libggml-base.so, and libggml-base.so.0.1 has only the SONAME: the loader looks for a file of that name",
+			"missing-library llama-server: it needs libggml-base.so, and libggml-base.so.0.1 has only the SONAME: the loader looks for a file of that name"}},
+		"AVX in a baseline path": {func(p *matrix.Plan, r facts.Report) {
+			r.Files[1].ELF.CPU = &facts.CPU{Level: "x86-64-v3", Baseline: 2, Beyond: 300, Dispatch: []string{"cpuid"}, Uses: []facts.CPUUse{{ISA: "avx", Instructions: 9999, Functions: 300}}}
+		}, []string{"cpu-baseline libggml-base.so: its code needs x86-64-v3, the promise is x86-64: avx in 300 functions"}},
+		"AVX that is chosen at run time": {func(p *matrix.Plan, r facts.Report) {
+			r.Files[1].ELF.CPU = &facts.CPU{Level: "x86-64-v3", Baseline: 600, Beyond: 300, Dispatch: []string{"ifunc"}, Uses: []facts.CPUUse{{ISA: "avx", Instructions: 9999, Functions: 300}}}
+		}, nil},
+		"a CPU variant and one that uses more than its name says": {func(p *matrix.Plan, r facts.Report) {
+			cpu := &facts.CPU{Level: "x86-64-v3", Baseline: 600, Beyond: 300, Dispatch: []string{"cpuid"}, Uses: []facts.CPUUse{{ISA: "avx", Functions: 300}, {ISA: "fma", Functions: 1}}}
+			r.Files[1].ELF.CPU, cuda(r).ELF.CPU = nil, nil
+			r.Files[0] = facts.File{Path: "libggml-cpu-piledriver.so", ELF: &facts.ELF{CPU: cpu}}
+			r.Files[3].Path, r.Files[3].ELF.CPU = "libggml-cpu-sandybridge.so", cpu
+		}, []string{"cpu-baseline libggml-cpu-sandybridge.so: it uses fma in 1 function, which llama.cpp's variant sandybridge is not built for", "file-missing llama-server: the file is not there"}},
 		"a link out of the bundle": {func(p *matrix.Plan, r facts.Report) {
 			r.Files[0] = facts.File{Path: "libggml.so", Link: "../lib/libggml.so.0"}
 		}, []string{"link-outside libggml.so: it is a link to ../lib/libggml.so.0, which is not in the bundle"}},
@@ -153,7 +173,7 @@ func TestMissesSayWhatIsThereInstead(t *testing.T) {
 
 func TestNVIDIAsLibrariesAreNotJudged(t *testing.T) {
 	r := bundle()
-	r.Files = append(r.Files, facts.File{Path: "libcublas.so.11.11.3.6", ELF: &facts.ELF{Soname: "libcublas.so.11", Needed: []string{"libcublasLt.so.11"}, Findings: []string{"textrel"}},
+	r.Files = append(r.Files, facts.File{Path: "libcublas.so.11", ELF: &facts.ELF{Soname: "libcublas.so.11", Needed: []string{"libcublasLt.so.11"}, Findings: []string{"textrel"}},
 		Device: &facts.Device{Toolkit: "11.8", Units: 1, Groups: []facts.Group{{Units: 1, Owner: facts.OwnerNVIDIA, Images: []facts.Image{sass("35")}}}}})
 	if got := verify.Cell(plan(), r, verify.Options{}); len(got) != 0 {
 		t.Errorf("got %v", got)

@@ -15,6 +15,11 @@
 // Cuobjdump is the second witness: NVIDIA's own tool, run by whoever can, its
 // listing compared with ours after the differences that are known.
 //
-// Not checked yet: instructions beyond the CPU baseline, and the content of
-// NVIDIA's libraries.
+// The processor is judged by the instructions of the code, where the report has
+// them (inspect.CPU): every file has to run on any x86-64, llama.cpp's variants
+// may use what their name stands for, and a file that chooses at run time may hold
+// more. What counts as choosing is inspect.BeyondBaseline's; NVIDIA's libraries
+// are not judged.
+//
+// Not checked yet: the content of NVIDIA's libraries.
 package verify

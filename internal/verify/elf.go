@@ -11,14 +11,6 @@ import (
 	"github.com/waqasm86/llcuda/internal/inspect"
 )
 
-// hostLibraries are what every Linux with glibc and a C++ runtime brings; their
-// versions are floors of their own.
-var hostLibraries = []string{"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libresolv.so.2",
-	"ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libgcc_s.so.1", "libstdc++.so.6"}
-
-// driverLibraries come with NVIDIA's driver and must never be shipped.
-var driverLibraries = []string{"libcuda.so.1", "libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1"}
-
 // runtimeLibraries are the CUDA libraries that a runtime part or the host
 // provides, with the toolkit's major version.
 var runtimeLibraries = []string{"libcudart.so", "libcublas.so", "libcublasLt.so"}
@@ -34,14 +26,17 @@ func (c *check) elf(f facts.File) {
 		return // not ours to change
 	}
 	inside := false
-	for _, name := range f.ELF.Needed {
+	for _, n := range facts.NeedsOf(f, c.around) {
 		switch {
-		case c.provides(name):
+		case n.By == facts.ByBundle:
 			inside = true
-		case slices.Contains(hostLibraries, name):
-		case c.cell.Toolkit != "" && (slices.Contains(driverLibraries, name) || c.isRuntime(name)):
+			if path.Base(n.File) != n.Soname {
+				c.miss(LibraryMissing, f.Path, "", fmt.Sprintf("it needs %s, and %s has only the SONAME: the loader looks for a file of that name", n.Soname, n.File), "install the library under its SONAME")
+			}
+		case n.By == facts.ByLibc || n.By == facts.ByCXX:
+		case c.cell.Toolkit != "" && (n.By == facts.ByDriver || c.isRuntime(n.Soname)):
 		default:
-			c.miss(LibraryMissing, f.Path, "", fmt.Sprintf("it needs %s, which neither the bundle nor %s brings", name, c.elsewhere()), libraryFix(name))
+			c.miss(LibraryMissing, f.Path, "", fmt.Sprintf("it needs %s, which neither the bundle nor %s brings", n.Soname, c.elsewhere()), libraryFix(n.Soname))
 		}
 	}
 	c.runpath(f, inside)
@@ -54,9 +49,49 @@ func (c *check) elf(f facts.File) {
 			c.miss(TextRel, f.Path, "", "it has relocations in its code (TEXTREL)", "build with -fPIC")
 		}
 	}
+	c.leftovers(f)
+	c.processor(f)
 	if n := len(f.ELF.BuildPaths); n > 0 {
 		c.miss(BuildPathLeaked, f.Path, "", fmt.Sprintf("%d paths of the build machine leaked into it, such as %s", n, f.ELF.BuildPaths[0]),
 			"compile with -ffile-prefix-map, for nvcc after -Xcompiler")
+	}
+}
+
+// leftovers holds that nothing of the build but the program is in a file. Names
+// that only stand in leaked paths are those paths' miss.
+func (c *check) leftovers(f facts.File) {
+	var people []string
+	for _, u := range f.ELF.Users {
+		if strings.Contains(u, "@") {
+			people = append(people, u)
+		}
+	}
+	if len(people) > 0 {
+		c.miss(UserNamed, f.Path, "", "it names who built it: "+strings.Join(people, ", "), "build in the container of the cell, or set the tool's own user and host")
+	}
+	var left []string
+	for _, finding := range f.ELF.Findings {
+		if finding == "debug-info" || finding == "debug-link" || finding == "symtab" {
+			left = append(left, finding)
+		}
+	}
+	if len(left) > 0 {
+		c.miss(DebugData, f.Path, "", "data for debuggers was left in it ("+strings.Join(left, ", ")+")", "strip it: the plan's install step does")
+	}
+}
+
+// processor holds that every file runs on any x86-64 processor, but llama.cpp's
+// variants for single ones, which may use what their name says. A file that holds
+// more and asks the processor first is let through, by the signs that
+// inspect.BeyondBaseline wants; a variant's name is a promise and is not.
+func (c *check) processor(f facts.File) {
+	uses, variant, dispatched := inspect.BeyondBaseline(f)
+	switch {
+	case len(uses) == 0:
+	case variant != "":
+		c.miss(CPUBaseline, f.Path, "", fmt.Sprintf("it uses %s, which llama.cpp's variant %s is not built for", inspect.Extensions(uses), variant), "look which options ggml got for that variant")
+	case !dispatched:
+		c.miss(CPUBaseline, f.Path, "", fmt.Sprintf("its code needs %s, the promise is x86-64: %s", f.ELF.CPU.Level, inspect.Extensions(uses)), "build with GGML_NATIVE=OFF and without -march or -mavx in CFLAGS")
 	}
 }
 
@@ -65,13 +100,6 @@ func (c *check) elsewhere() string {
 		return "libc"
 	}
 	return "libc, the driver or CUDA " + c.cell.Toolkit
-}
-
-// provides says whether a file of the bundle has that SONAME or name.
-func (c *check) provides(name string) bool {
-	return slices.ContainsFunc(c.report.Files, func(f facts.File) bool {
-		return path.Base(f.Path) == name || f.ELF != nil && f.ELF.Soname == name && f.ELF.Soname != ""
-	})
 }
 
 // isRuntime says whether name is a CUDA library of the cell's own major
