@@ -141,7 +141,9 @@ func (m *memberReader) drop(s *scattered) {
 }
 
 // finished says whether every entry was visited to its end.
-func (m *memberReader) finished(t *tree) bool { return len(m.open) == 0 && len(m.visited) == len(t.entries) }
+func (m *memberReader) finished(t *tree) bool {
+	return len(m.open) == 0 && len(m.visited) == len(t.entries)
+}
 
 // stop ends the visits that still wait, and waits for them.
 func (m *memberReader) stop() {
