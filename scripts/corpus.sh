@@ -139,7 +139,7 @@ fetch
 [ "${1:-}" = fetch ] || "$ROOT/scripts/corpus-build.sh" "$corpus"
 if [ -z "${1:-}" ]; then
   say "comparing inspect with cuobjdump"
-  cd "$ROOT"
+  cd "$ROOT" || exit
   LLCUDA_CORPUS=$corpus go test -count=1 -tags corpus -timeout 60m -v -run '^TestCorpus' ./internal/verify | grep -v '^=== '
 fi
 [ "${#missing[@]}" = 0 ] || die "${#missing[@]} of the corpus could not be fetched: $(printf '%s; ' "${missing[@]}")"

@@ -29,6 +29,10 @@ const (
 	// KnownHiddenSuffix: it leaves out a real suffix, without -all or in a file
 	// that is newer than the tool.
 	KnownHiddenSuffix = "hidden-suffix"
+	// KnownLinkedSuffix: the device linker (nvlink 12.4) drops the mark of suffix a
+	// (bit 0x800 of a cubin's flags) from what it makes; the fat binary's entry
+	// still has it. cuobjdump names by the cubin, we read the entry.
+	KnownLinkedSuffix = "linked-suffix"
 	// KnownNothing: "No ELF file found" is said on stderr, with exit status 0.
 	KnownNothing = "nothing-found"
 	// KnownNoDevice: a file without device code has exit status 255.
@@ -119,20 +123,48 @@ func (w Witness) suffixes(f facts.File, ours, theirs map[string]int) (map[string
 			known = append(known, KnownFalseSuffix)
 		}
 	}
-	if w.All && w.olderThan(f) == "" && w.Version != "" {
-		return theirs, known
-	}
+	strict := w.All && w.Version != "" && w.olderThan(f) == ""
+	linked := linkedSuffixes(f)
 	for _, sm := range slices.Sorted(maps.Keys(ours)) {
-		number := plain(sm)
-		if lacks := ours[sm] - theirs[sm]; number != sm && lacks > 0 && theirs[number] >= ours[number]+lacks {
-			theirs[sm] += lacks
-			if theirs[number] -= lacks; theirs[number] == 0 {
-				delete(theirs, number)
-			}
-			known = append(known, KnownHiddenSuffix)
+		number, why := plain(sm), KnownHiddenSuffix
+		lacks := ours[sm] - theirs[sm]
+		if strict {
+			lacks, why = min(lacks, linked[sm]), KnownLinkedSuffix
 		}
+		if number == sm || lacks <= 0 || theirs[number] < ours[number]+lacks {
+			continue
+		}
+		theirs[sm] += lacks
+		if theirs[number] -= lacks; theirs[number] == 0 {
+			delete(theirs, number)
+		}
+		known = append(known, why)
 	}
 	return theirs, known
+}
+
+// linkedSuffixes counts the images of the device linker that have a suffix.
+func linkedSuffixes(f facts.File) map[string]int {
+	n := map[string]int{}
+	count := func(images []facts.Image, units int) {
+		for _, i := range images {
+			if i.Kind == facts.KindSASS && plain(i.SM) != i.SM {
+				n[i.SM] += units
+			}
+		}
+	}
+	if f.Device == nil {
+		return n
+	}
+	for _, g := range f.Device.Groups {
+		if g.Linked {
+			count(g.Images, g.Units)
+		}
+	}
+	if f.Device.Ignored != nil {
+		count(f.Device.Ignored.Images, 1)
+	}
+	return n
 }
 
 func plain(sm string) string { return strings.TrimRight(sm, "af") }

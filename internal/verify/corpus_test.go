@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -151,18 +152,35 @@ func totals(f facts.File) (units, cubins, texts int) {
 func TestCorpusHabitsOfCuobjdump(t *testing.T) {
 	corpus := corpusDir(t)
 	npm := filepath.Join(corpus, "npm/node-llama-cpp-linux-x64-cuda-3.22.1/package/bins/linux-x64-cuda/libggml-cuda.so")
-	t.Run("a file cut short crashes it, and that is said", func(t *testing.T) {
-		data, err := os.ReadFile(filepath.Join(corpus, "built/12.4/sass-many.so"))
+	t.Run("a file cut short crashes 11.8's, and 12.4's finds no device code in it", func(t *testing.T) {
+		f, err := inspect.File(npm)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cut := filepath.Join(t.TempDir(), "cut.so")
-		if err := os.WriteFile(cut, data[:len(data)/2], 0o644); err != nil {
+		whole, err := os.Open(npm)
+		if err != nil {
 			t.Fatal(err)
 		}
-		misses, _, err := verify.Ask(t.Context(), toolOf(corpus, "12.4"), cut, facts.File{Path: "cut.so"})
+		defer whole.Close()
+		cut := filepath.Join(t.TempDir(), "cut.so")
+		w, err := os.Create(cut)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.CopyN(w, whole, 1<<20)
+		if err := errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		misses, _, err := verify.Ask(t.Context(), toolOf(corpus, "11.8"), cut, f)
 		if err != nil || len(misses) != 1 || misses[0].Code != verify.WitnessFailed || !strings.Contains(misses[0].Text, "it crashed (signal 11)") {
 			t.Errorf("%v, %v", misses, err)
+		}
+		misses, known, err := verify.Ask(t.Context(), toolOf(corpus, "12.4"), cut, f)
+		if err != nil || len(misses) == 0 || len(known) == 0 || known[0] != verify.KnownNoDevice {
+			t.Errorf("%v, %v, %v", misses, known, err)
+		}
+		if _, err := inspect.File(cut); err == nil {
+			t.Error("we take it for whole")
 		}
 	})
 	t.Run("11.8's cannot read a file of 13.1", func(t *testing.T) {
@@ -174,7 +192,6 @@ func TestCorpusHabitsOfCuobjdump(t *testing.T) {
 		if err != nil || len(misses) != 1 || misses[0].Code != verify.WitnessFailed {
 			t.Errorf("%v, %v", misses, err)
 		}
-		t.Log(misses)
 	})
 	t.Run("a missing file has exit status 1", func(t *testing.T) {
 		misses, _, err := verify.Ask(t.Context(), toolOf(corpus, "12.4"), filepath.Join(t.TempDir(), "nope"), facts.File{Path: "nope"})

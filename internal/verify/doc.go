@@ -15,6 +15,9 @@
 // Cuobjdump is the second witness: NVIDIA's own tool, run by whoever can, its
 // listing compared with ours after the differences that are known.
 //
+// Drivers holds the files against the drivers that the matrix promises: see there
+// for what is asked of machine code and of PTX.
+//
 // Not checked yet: instructions beyond the CPU baseline, and the content of
 // NVIDIA's libraries.
 package verify
