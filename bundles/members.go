@@ -26,7 +26,7 @@ const (
 // last read are kept, and a visit that goes back behind that waits until the
 // archive is read again from its start. One more pass serves all the files that
 // wait, so the number of passes is that of the file that goes back most often;
-// more than 32 is a *HostileError. Memory stays below 48 MiB beside the
+// more than 32 is a *HostileError. Memory stays below 32 MiB beside the
 // decoder's window, whatever the archive holds.
 //
 // open gives the archive's bytes from the start, once for each pass; they must
@@ -42,6 +42,10 @@ func ReadMembers(ctx context.Context, open func(context.Context) (io.ReadCloser,
 	visit func(e Entry, r io.ReaderAt) error) (contents string, err error) {
 	m := &memberReader{visit: visit, quit: make(chan struct{}), visited: map[string]bool{}}
 	defer m.stop()
+	if o.decoder, err = newDecoder(o); err != nil {
+		return "", fmt.Errorf("reading archive %s: %w", o.Name, err)
+	}
+	defer o.decoder.Close()
 	var t *tree
 	for pass := 1; ; pass++ {
 		again, err := m.pass(ctx, open, o)

@@ -11,7 +11,7 @@ const (
 	// headBlocks are kept of the start, windowBlocks of what passed last and,
 	// from the first pass on, of the end: tables of sections lie there.
 	headBlocks   = 2
-	windowBlocks = 16
+	windowBlocks = 8
 )
 
 // errStopped is what a visit gets that waits when the reading has ended.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -47,6 +48,7 @@ func openFile(path string) opener {
 // files with device code are copied to a temporary folder, one at a time, for
 // the tool to read.
 func readPart(ctx context.Context, open opener, o bundles.UnpackOptions, tool *verify.Tool) (partRead, error) {
+	boundMemory()
 	p := partRead{report: facts.Report{Schema: facts.Schema, Files: []facts.File{}}}
 	var faults []error
 	contents, err := bundles.ReadMembers(ctx, open, o, func(e bundles.Entry, r io.ReaderAt) error {
@@ -91,6 +93,16 @@ func readPart(ctx context.Context, open opener, o bundles.UnpackOptions, tool *v
 	slices.SortFunc(p.report.Files, func(a, b facts.File) int { return strings.Compare(a.Path, b.Path) })
 	addFloors(&p.report)
 	return p, nil
+}
+
+// besideWindow is how much memory a packed part may take beside the decoder's
+// window; the collector works harder rather than take more.
+const besideWindow = 48 << 20
+
+func boundMemory() {
+	if limit := int64(bundles.DefaultMaxWindow + besideWindow); debug.SetMemoryLimit(-1) > limit {
+		debug.SetMemoryLimit(limit)
+	}
 }
 
 // askAboutCopy puts one file on disk for cuobjdump, and takes it away again.
