@@ -209,7 +209,7 @@ func TestAnErrorOfAVisitEndsTheReadingAndTheOtherVisits(t *testing.T) {
 		}
 		return nil
 	})
-	if err != mine || passes != 1 || !stopped {
+	if !errors.Is(err, mine) || err.Error() != mine.Error() || passes != 1 || !stopped {
 		t.Errorf("%v after %d passes, the waiting visit stopped: %v", err, passes, stopped)
 	}
 }

@@ -83,11 +83,9 @@ func TestCompressionIsHeldAgainstTheOldestDriver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, r := plan(), bundle()
-			image := sass("75")
 			if c.kind == facts.KindPTX {
-				image = ptx("80", "7.8")
 				p.Cell.PTX = []string{"80"}
-				r.Files[2].Device.Groups[0].Images = append(r.Files[2].Device.Groups[0].Images, image)
+				r.Files[2].Device.Groups[0].Images = append(r.Files[2].Device.Groups[0].Images, ptx("80", "7.8"))
 			}
 			images := r.Files[2].Device.Groups[0].Images
 			images[len(images)-1].Compression = c.how
