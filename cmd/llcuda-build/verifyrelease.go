@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -17,50 +16,9 @@ import (
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/compat"
 	"github.com/waqasm86/llcuda/internal/fetch"
-	"github.com/waqasm86/llcuda/internal/release"
 	"github.com/waqasm86/llcuda/internal/verify"
 	"github.com/waqasm86/llcuda/matrix"
 )
-
-// signedRelease is a release whose signature was checked, and where it lies.
-type signedRelease struct {
-	source   release.Source
-	manifest *bundles.Manifest
-	// near: its files can be read again and again at no cost.
-	near bool
-}
-
-// openSigned fetches a manifest and checks signature and claim, as llcuda-run does.
-func openSigned(ctx context.Context, s *cli.Streams, spec string, given []string) (signedRelease, error) {
-	spec = strings.TrimPrefix(spec, "dir:")
-	src, err := release.Parse(spec, release.Options{Token: s.Env("GITHUB_TOKEN"), UserAgent: "llcuda-build/" + version})
-	if err != nil {
-		return signedRelease{}, &cli.Error{Err: err, Code: cli.ExitUsage}
-	}
-	keys, err := bundles.PinnedKeys()
-	if err != nil {
-		return signedRelease{}, err
-	}
-	for _, text := range given {
-		key, err := bundles.PublicKeyOf(text)
-		if err != nil {
-			return signedRelease{}, &cli.Error{Err: fmt.Errorf("--key: %w", err), Code: cli.ExitUsage,
-				Cure: "give the line of a minisign public key, or the name of its .pub file"}
-		}
-		keys = append(keys, key)
-	}
-	raw, sig, tag, err := src.Manifest(ctx, "")
-	if err != nil {
-		return signedRelease{}, &cli.Error{Err: fmt.Errorf("asking %s for its manifest: %w", src, err), Code: cli.ExitDownload}
-	}
-	m, err := bundles.Open(raw, sig, keys, bundles.Want{Repository: src.Repository(), Release: tag, File: bundles.ManifestName})
-	var coded interface{ ExitCode() int }
-	if err != nil && !errors.As(err, &coded) {
-		err = &cli.Error{Err: fmt.Errorf("the manifest of %s is signed and cannot be used: %w", src, err), Code: cli.ExitDownload}
-	}
-	near := !strings.HasPrefix(spec, "github:") && !strings.Contains(spec, "://")
-	return signedRelease{src, m, near}, err
-}
 
 // verifyRelease holds every part against what the signed manifest says of it,
 // and every bundle against its cell.
