@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 	defer os.RemoveAll(b.work)
 	fmt.Println(machine())
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "WHAT\tOURS: BEST\tMEDIAN\tCPU\tMEMORY\tTHE RIVAL\tBEST\tMEDIAN\tCPU\tRATIO\tLOAD")
+	fmt.Fprintln(table, "WHAT\tOURS: BEST\tMEDIAN\tCPU\tMEMORY\tTHE RIVAL\tBEST\tMEDIAN\tCPU\tRATIO\tOF CPU\tLOAD")
 	for _, row := range rows {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -65,9 +65,10 @@ func run(ctx context.Context, args []string) error {
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d MB\t%s", row.what, seconds(ours.best()), seconds(ours.median()), seconds(ours.cpu()), ours.memory()>>20, rivalName)
 		if len(rival) > 0 {
-			fmt.Fprintf(table, "\t%s\t%s\t%s\t%.1f×", seconds(rival.best()), seconds(rival.median()), seconds(rival.cpu()), rival.best().Seconds()/ours.best().Seconds())
+			fmt.Fprintf(table, "\t%s\t%s\t%s\t%.1f×\t%.1f×", seconds(rival.best()), seconds(rival.median()), seconds(rival.cpu()),
+				rival.best().Seconds()/ours.best().Seconds(), rival.cpu().Seconds()/ours.cpu().Seconds())
 		} else {
-			fmt.Fprint(table, "\t\t\t\t")
+			fmt.Fprint(table, "\t\t\t\t\t")
 		}
 		fmt.Fprintf(table, "\t%s to %s\n", before, load())
 	}
