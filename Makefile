@@ -37,8 +37,16 @@ coverage-page: ## look at the page of `llcuda-build coverage --html` in headless
 	scripts/coverage-page.sh
 
 .PHONY: soak
-soak: ## every fuzz target for SECONDS_EACH (60), the kill loops many times over, the coverage page
+soak: ## every fuzz target for SECONDS_EACH (60), the kill loops many times over, the coverage page, make corpus
 	scripts/soak.sh $(or $(SECONDS_EACH),60)
+
+.PHONY: corpus
+corpus: ## both witnesses on every real file at hand: fetch, build with nvcc 11.8 and 12.4, compare
+	scripts/corpus.sh
+
+.PHONY: bench
+bench: build ## our times beside cuobjdump's, tar's and zstd's, as ratios (measures, does not fail)
+	scripts/bench.sh
 
 .PHONY: engine
 engine: ## a real Dagger engine and a local registry (no Docker needed, root is)

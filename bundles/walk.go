@@ -47,6 +47,10 @@ type UnpackOptions struct {
 	// Progress is told of bytes unpacked; total is MaxBytes as given, 0 where
 	// none was. May be nil.
 	Progress func(done, total int64)
+
+	// decoder is used where it is set, and left open: its window is most of the
+	// memory that reading an archive takes.
+	decoder *zstd.Decoder
 }
 
 func (o UnpackOptions) withDefaults() UnpackOptions {
@@ -94,13 +98,17 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		}
 		return fmt.Errorf("reading archive %s: %w", o.Name, err)
 	}
-	// Two goroutines at most: the decoder's memory is its window and little more.
-	z, err := zstd.NewReader(aliveReader{r, ctx.Err}, zstd.WithDecoderMaxWindow(o.MaxWindow),
-		zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(2))
-	if err != nil {
+	z := o.decoder
+	if z == nil {
+		var err error
+		if z, err = newDecoder(o); err != nil {
+			return nil, broken(err)
+		}
+		defer z.Close()
+	}
+	if err := z.Reset(aliveReader{r, ctx.Err}); err != nil {
 		return nil, broken(err)
 	}
-	defer z.Close()
 	plain := &boundedReader{r: z, left: o.MaxBytes + int64(o.MaxFiles+2)*perEntry + maxPadding,
 		over: hostile("", "unpacks to more than the %d bytes allowed", o.MaxBytes)}
 	var (
@@ -180,6 +188,13 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		return nil, hostile("", "holds more after the end of the tar")
 	}
 	return t, nil
+}
+
+// newDecoder works with two goroutines at most: its memory is its window and
+// little more.
+func newDecoder(o UnpackOptions) (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderMaxWindow(o.withDefaults().MaxWindow),
+		zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(2))
 }
 
 // entryOf takes from a tar header what a part may hold, and names what it may not.

@@ -118,3 +118,20 @@ func compareDotted(a, b string) int {
 	}
 	return 0
 }
+
+// MinDriver is the oldest driver on which machine code of a toolkit runs, as
+// the matrix states it; "" for no toolkit.
+func (m *Matrix) MinDriver(toolkit string) string {
+	if t := m.toolkits[toolkit]; t != nil {
+		return t.minDriver.S
+	}
+	return ""
+}
+
+// HasMachineCode says whether a cell that is built by default has machine code
+// that runs on a compute capability ("8.6").
+func (m *Matrix) HasMachineCode(cc string) bool {
+	return slices.ContainsFunc(m.cells, func(c *cell) bool {
+		return !m.isOptional(c) && slices.ContainsFunc(c.sms, func(sm text) bool { return runs(sm.S, cc) })
+	})
+}

@@ -1,8 +1,8 @@
 #!/bin/bash
 # soak.sh [SECONDS]: every fuzz target for SECONDS (60 without), then the kill
 # loops of release, fetch and store many times over, then the coverage page in
-# Chromium. Prints one line a target; a
-# crasher that a fuzzer found lies in the package's testdata/fuzz.
+# Chromium and make corpus. Prints one line a target; a crasher that a fuzzer
+# found lies in the package's testdata/fuzz.
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
 seconds=${1:-60}
@@ -20,4 +20,5 @@ done < <(git grep -oE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' |
   sed -E 's#^(.*)/[^/]*_test\.go:func (Fuzz.*)#./\1 \2#' | sort -u)
 go test -count=10 -run 'Kill' -timeout 60m ./internal/release ./internal/fetch ./internal/store || failed=1
 scripts/coverage-page.sh || failed=1
+scripts/corpus.sh || failed=1
 exit "$failed"

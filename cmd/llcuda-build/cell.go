@@ -94,7 +94,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	if err != nil {
 		return builtCell{}, err
 	}
-	if err := verifyCell(ctx, plan, report, result.Witness, func(text string) { j.progress.Printf("%s: %s", cell.ID, text) }); err != nil {
+	if err := verifyCell(ctx, j.matrix, plan, report, result.Witness, func(text string) { j.progress.Printf("%s: %s", cell.ID, text) }); err != nil {
 		return builtCell{}, err
 	}
 	done()

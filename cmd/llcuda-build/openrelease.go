@@ -14,33 +14,51 @@ import (
 // openRelease fetches a manifest and checks signature and claim, as llcuda-run
 // does. No sequence is remembered here.
 func openRelease(ctx context.Context, s *cli.Streams, from string, given []string) (string, *bundles.Manifest, error) {
-	src, err := release.Parse(from, release.Options{Token: s.Env("GITHUB_TOKEN"), UserAgent: "llcuda-build/" + version})
+	r, err := openSigned(ctx, s, from, given)
 	if err != nil {
-		return "", nil, &cli.Error{Err: err, Code: cli.ExitUsage}
+		return "", nil, err
+	}
+	return r.source.String(), r.manifest, nil
+}
+
+// signedRelease is a release whose signature was checked, and where it lies.
+type signedRelease struct {
+	source   release.Source
+	manifest *bundles.Manifest
+	// near: its files can be read again and again at no cost.
+	near bool
+}
+
+// openSigned is openRelease with the source, to open parts with.
+func openSigned(ctx context.Context, s *cli.Streams, spec string, given []string) (signedRelease, error) {
+	spec = strings.TrimPrefix(spec, "dir:")
+	src, err := release.Parse(spec, release.Options{Token: s.Env("GITHUB_TOKEN"), UserAgent: "llcuda-build/" + version})
+	if err != nil {
+		return signedRelease{}, &cli.Error{Err: err, Code: cli.ExitUsage}
 	}
 	keys, err := bundles.PinnedKeys()
 	if err != nil {
-		return "", nil, err
+		return signedRelease{}, err
 	}
 	for _, text := range given {
 		key, err := bundles.PublicKeyOf(text)
 		if err != nil {
-			return "", nil, &cli.Error{Err: fmt.Errorf("--key: %w", err), Code: cli.ExitUsage,
+			return signedRelease{}, &cli.Error{Err: fmt.Errorf("--key: %w", err), Code: cli.ExitUsage,
 				Cure: "give the line of a minisign public key, or the name of its .pub file"}
 		}
 		keys = append(keys, key)
 	}
-	name := src.String()
 	raw, sig, tag, err := src.Manifest(ctx, "")
 	if err != nil {
-		return "", nil, &cli.Error{Err: fmt.Errorf("asking %s for its manifest: %w", name, err), Code: cli.ExitDownload}
+		return signedRelease{}, &cli.Error{Err: fmt.Errorf("asking %s for its manifest: %w", src, err), Code: cli.ExitDownload}
 	}
 	m, err := bundles.Open(raw, sig, keys, bundles.Want{Repository: src.Repository(), Release: tag, File: bundles.ManifestName})
 	var coded interface{ ExitCode() int }
 	if err != nil && !errors.As(err, &coded) {
-		err = &cli.Error{Err: fmt.Errorf("the manifest of %s is signed and cannot be used: %w", name, err), Code: cli.ExitDownload}
+		err = &cli.Error{Err: fmt.Errorf("the manifest of %s is signed and cannot be used: %w", src, err), Code: cli.ExitDownload}
 	}
-	return name, m, err
+	near := !strings.HasPrefix(spec, "github:") && !strings.Contains(spec, "://")
+	return signedRelease{src, m, near}, err
 }
 
 // keysIn reads LLCUDA_KEY: one key, which may be a .pub file's whole text, or

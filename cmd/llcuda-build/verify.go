@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/waqasm86/llcuda/bundles/facts"
-	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/inspect"
 	"github.com/waqasm86/llcuda/internal/verify"
 	"github.com/waqasm86/llcuda/matrix"
@@ -15,8 +13,8 @@ import (
 // what cuobjdump said of the same files where they were built: "" for a cell
 // without a toolkit. The second witness must be there in a container; on a host
 // it is missed with a word.
-func verifyCell(ctx context.Context, p matrix.Plan, r facts.Report, witness string, warn func(string)) error {
-	misses := verify.Cell(p, r, verify.Options{MaxGlibc: p.Cell.Glibc})
+func verifyCell(ctx context.Context, m *matrix.Matrix, p matrix.Plan, r facts.Report, witness string, warn func(string)) error {
+	misses := promiseMisses(m, p, r)
 	if p.WitnessFile != "" {
 		answers, err := verify.ReadAnswers(witness)
 		if err != nil {
@@ -34,6 +32,13 @@ func verifyCell(ctx context.Context, p matrix.Plan, r facts.Report, witness stri
 	return nil
 }
 
+// promiseMisses holds facts against everything that the matrix promises of a cell.
+func promiseMisses(m *matrix.Matrix, p matrix.Plan, r facts.Report) []verify.Miss {
+	oldest := m.MinDriver(p.Cell.Toolkit)
+	return append(verify.Cell(p, r, verify.Options{MaxGlibc: p.Cell.Glibc, MinDriver: oldest}),
+		verify.Drivers(p, r, verify.Promise{MinDriver: oldest, MachineCode: m.HasMachineCode})...)
+}
+
 func secondWitness(ctx context.Context, answers *verify.Answers, p matrix.Plan, r facts.Report, warn func(string)) ([]verify.Miss, error) {
 	if answers.Absent {
 		if p.Image != matrix.BuilderHost {
@@ -48,7 +53,7 @@ func secondWitness(ctx context.Context, answers *verify.Answers, p matrix.Plan, 
 		if f.ELF == nil || f.Link != "" {
 			continue
 		}
-		found, err := verify.Cuobjdump(ctx, answers.Run, f.Path, f)
+		found, _, err := verify.Ask(ctx, verify.Tool{Run: answers.Run, Version: answers.Version}, f.Path, f)
 		if err != nil {
 			return nil, err
 		}
@@ -67,13 +72,9 @@ func newest(a, b string) string {
 
 // missesError says each miss on a line of its own.
 func missesError(misses []verify.Miss) error {
-	errs := make([]error, len(misses))
+	all := make([]partMiss, len(misses))
 	for i, m := range misses {
-		text := m.Text
-		if m.File != "" {
-			text = m.File + ": " + text
-		}
-		errs[i] = &cli.Error{Err: errors.New(text), Cure: m.Fix, Code: cli.ExitFailed}
+		all[i] = partMiss{Miss: m}
 	}
-	return errors.Join(errs...)
+	return partMissesError(all)
 }

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,28 +22,52 @@ type verifyOptions struct {
 	target     string
 	cell       string
 	cuobjdump  string
+	keys       []string
 	json       bool
 }
 
 func newVerify(s *cli.Streams, matrixFile *string) *cobra.Command {
 	var o verifyOptions
 	c := &cobra.Command{
-		Use:   "verify DIR|TARBALL",
-		Short: "hold a finished bundle against its cell; exit 1 names each miss",
+		Use:   "verify DIR|TARBALL|RELEASE",
+		Short: "hold a finished bundle, or a whole release, against its cells; exit 1 names each miss",
 		Long: `Reads the truth from the files of an app part, unpacked or packed, and holds it
-against the cell that its bundle.json names (or --cell). cuobjdump, where one is
-on PATH, is asked about the same files and has to agree.`,
+against the cell that its bundle.json names (or --cell): machine code for each
+SM in every unit, no other PTX, drivers and glibc within the promise.
+
+A packed part is not unpacked. Of a RELEASE (dir:PATH, a release's folder,
+https://…, github:OWNER/REPO[@TAG]) the signature is checked first; then every
+part's size, digest and contents, that what the manifest publishes of it is what
+is read back, and each bundle against its cell.
+
+cuobjdump, where one is on PATH, is asked about the same files and has to agree.
+It reads only files on disk: of a packed part it is asked where --cuobjdump PATH
+names it, and gets a temporary copy of one file with device code after another.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.matrixFile, o.target = *matrixFile, args[0]
+			if v := s.Env("LLCUDA_KEY"); v != "" && len(o.keys) == 0 {
+				o.keys = keysIn(v)
+			}
 			return runVerify(cmd.Context(), s, o)
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.cell, "cell", "", "hold it against the cell `ID`, whatever bundle.json says")
 	f.StringVar(&o.cuobjdump, "cuobjdump", "auto", "the second witness: `auto|off|PATH`")
+	f.StringArrayVar(&o.keys, "key", nil, "trust this minisign public `KEY` or .pub file too, for a release (env LLCUDA_KEY)")
 	f.BoolVar(&o.json, "json", false, "print the misses as JSON (schema 1)")
 	return c
+}
+
+// verdict is what verify found of one target.
+type verdict struct {
+	// target names it in the sentence of success, promise what it holds.
+	target, promise string
+	cell            string
+	misses          []partMiss
+	// asked counts files that cuobjdump was asked about.
+	asked int
 }
 
 func runVerify(ctx context.Context, s *cli.Streams, o verifyOptions) error {
@@ -53,152 +75,150 @@ func runVerify(ctx context.Context, s *cli.Streams, o verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	tool, err := findCuobjdump(o.cuobjdump)
+	tool, err := findCuobjdump(ctx, o.cuobjdump)
 	if err != nil {
 		return err
 	}
-	dir, clean, err := unpacked(ctx, o.target)
-	if err != nil {
+	var v verdict
+	switch kind, err := kindOf(o.target); {
+	case err != nil:
 		return err
-	}
-	defer clean()
-	plan, err := planOf(m, dir, o.cell)
-	if err != nil {
-		return err
-	}
-	report, err := readFacts(dir)
-	if err != nil {
-		return err
-	}
-	misses := verify.Cell(plan, report, verify.Options{MaxGlibc: plan.Cell.Glibc})
-	witnesses := "one witness"
-	if tool != "" && plan.Cell.Toolkit != "" {
-		witnesses = "both witnesses"
-		for _, f := range report.Files {
-			if f.ELF == nil || f.Link != "" {
-				continue
-			}
-			found, err := verify.Cuobjdump(ctx, runTool(tool), filepath.Join(dir, f.Path), f)
-			if err != nil {
-				return err
-			}
-			misses = append(misses, found...)
+	case kind == targetRelease && o.cell != "":
+		return cli.Usagef("--cell is for a folder or a part: the bundles of a release name their cells")
+	case kind == targetRelease:
+		v, err = verifyRelease(ctx, s, m, o, onlyNamed(tool, o))
+		if err != nil {
+			return err
+		}
+	case kind == targetPart:
+		v, err = verifyPart(ctx, m, o, onlyNamed(tool, o))
+		if err != nil {
+			return err
+		}
+	default:
+		v, err = verifyFolder(ctx, m, o, tool)
+		if err != nil {
+			return err
 		}
 	}
 	if o.json {
 		if err := s.PrintJSON(struct {
-			Schema int           `json:"schema"`
-			Cell   string        `json:"cell"`
-			Misses []verify.Miss `json:"misses"`
-		}{facts.Schema, plan.Cell.ID, append([]verify.Miss{}, misses...)}); err != nil {
+			Schema int        `json:"schema"`
+			Cell   string     `json:"cell,omitempty"`
+			Misses []partMiss `json:"misses"`
+		}{facts.Schema, v.cell, append([]partMiss{}, v.misses...)}); err != nil {
 			return err
 		}
 	}
-	if len(misses) > 0 {
-		return missesError(misses)
+	if len(v.misses) > 0 {
+		return partMissesError(v.misses)
 	}
 	if !o.json {
-		fmt.Fprintf(s.Out, "%s holds what %s promises (%s)\n", o.target, plan.Cell.ID, witnesses)
+		witnesses := "one witness"
+		if v.asked > 0 {
+			witnesses = "both witnesses"
+		}
+		fmt.Fprintf(s.Out, "%s holds what %s promises (%s)\n", v.target, v.promise, witnesses)
 	}
 	return nil
 }
 
-// unpacked is the folder to look into: target itself, or a temporary one with
-// what the tarball holds.
-func unpacked(ctx context.Context, target string) (dir string, clean func(), err error) {
+// Kinds of targets.
+const (
+	targetFolder = iota
+	targetPart
+	targetRelease
+)
+
+// kindOf tells a release from a folder or file by its form, and a release's
+// folder, or a folder of releases, by what lies in it.
+func kindOf(target string) (int, error) {
+	for _, prefix := range []string{"dir:", "github:", "http://", "https://"} {
+		if strings.HasPrefix(target, prefix) {
+			return targetRelease, nil
+		}
+	}
 	info, err := os.Stat(target)
 	if err != nil {
-		return "", nil, err
+		return 0, err
 	}
-	if info.IsDir() {
-		return target, func() {}, nil
+	if !info.IsDir() {
+		return targetPart, nil
 	}
-	f, err := os.Open(target)
-	if err != nil {
-		return "", nil, err
+	for _, name := range []string{bundles.ManifestName, bundles.LatestName} {
+		if _, err := os.Stat(filepath.Join(target, name)); err == nil {
+			return targetRelease, nil
+		}
 	}
-	defer f.Close()
-	work, err := os.MkdirTemp("", "llcuda-verify-")
-	if err != nil {
-		return "", nil, err
-	}
-	clean = func() { os.RemoveAll(work) }
-	dir = filepath.Join(work, "part")
-	if _, err := bundles.Unpack(ctx, f, dir, bundles.UnpackOptions{Name: target}); err != nil {
-		clean()
-		return "", nil, err
-	}
-	return dir, clean, nil
+	return targetFolder, nil
 }
 
-// planOf is the plan of the cell that a folder says it was built for, in the
-// image that it says it was built in.
-func planOf(m *matrix.Matrix, dir, cellID string) (matrix.Plan, error) {
-	o := matrix.PlanOptions{Dirs: matrix.ContainerDirs, Tool: version, Builder: matrix.BuilderDagger}
-	var info bundles.Info
-	data, err := os.ReadFile(filepath.Join(dir, bundles.InfoName))
-	switch {
-	case err == nil:
-		if err := json.Unmarshal(data, &info); err != nil {
-			return matrix.Plan{}, fmt.Errorf("%s: %w", bundles.InfoName, err)
-		}
-		if info.Schema != facts.Schema {
-			return matrix.Plan{}, fmt.Errorf("%s has schema %d, this program knows %d", bundles.InfoName, info.Schema, facts.Schema)
-		}
-	case cellID == "":
-		return matrix.Plan{}, &cli.Error{Err: fmt.Errorf("%s says nowhere which cell it is: %w", dir, err), Code: cli.ExitUsage,
-			Cure: "name the cell with --cell ID; llcuda-build plan lists them"}
-	case !errors.Is(err, os.ErrNotExist):
-		return matrix.Plan{}, err
+// onlyNamed is the tool where the user named it: what is packed is put on disk
+// for it only then.
+func onlyNamed(t *verify.Tool, o verifyOptions) *verify.Tool {
+	if o.cuobjdump == "auto" {
+		return nil
 	}
-	if cellID == "" {
-		cellID = info.Cell
-	}
-	cell, err := m.Cell(cellID)
-	if err != nil {
-		return matrix.Plan{}, &cli.Error{Err: err, Code: cli.ExitUsage}
-	}
-	if info.Image.Ref == matrix.BuilderHost {
-		o.Builder = matrix.BuilderHost
-	} else if info.Image.StandIn {
-		toolkit := cell.Toolkit
-		if toolkit == "" {
-			toolkit = "cpu"
-		}
-		o.ImageFor = map[string]string{toolkit: info.Image.Ref}
-	}
-	return m.Plan(cell, o)
+	return t
 }
 
-// findCuobjdump is the tool to ask, "" for none.
-func findCuobjdump(flag string) (string, error) {
-	switch flag {
-	case "off":
-		return "", nil
-	case "auto":
-		path, err := exec.LookPath("cuobjdump")
+func verifyFolder(ctx context.Context, m *matrix.Matrix, o verifyOptions, tool *verify.Tool) (verdict, error) {
+	data, err := os.ReadFile(filepath.Join(o.target, bundles.InfoName))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return verdict{}, err
+	}
+	info, err := readInfo(data)
+	if err != nil {
+		return verdict{}, err
+	}
+	plan, err := planOf(m, o.target, info, o.cell)
+	if err != nil {
+		return verdict{}, err
+	}
+	report, err := readFacts(o.target)
+	if err != nil {
+		return verdict{}, err
+	}
+	v := verdict{target: o.target, promise: plan.Cell.ID, cell: plan.Cell.ID}
+	v.add("", promiseMisses(m, plan, report))
+	if tool == nil || plan.Cell.Toolkit == "" {
+		return v, nil
+	}
+	for _, f := range report.Files {
+		if f.ELF == nil || f.Link != "" {
+			continue
+		}
+		found, _, err := verify.Ask(ctx, *tool, filepath.Join(o.target, f.Path), f)
 		if err != nil {
-			return "", nil // auto: where one is there
+			return verdict{}, err
 		}
-		return path, nil
+		v.asked++
+		v.add("", found)
 	}
-	if _, err := os.Stat(flag); err != nil {
-		return "", &cli.Error{Err: fmt.Errorf("--cuobjdump: %w", err), Code: cli.ExitUsage}
-	}
-	return flag, nil
+	return v, nil
 }
 
-// runTool asks a cuobjdump on this machine.
-func runTool(tool string) verify.Run {
-	return func(ctx context.Context, args ...string) (stdout, stderr []byte, code int, err error) {
-		var out, diag bytes.Buffer
-		c := exec.CommandContext(ctx, tool, args...)
-		c.Stdout, c.Stderr = &out, &diag
-		err = c.Run()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return out.Bytes(), diag.Bytes(), exit.ExitCode(), nil
-		}
-		return out.Bytes(), diag.Bytes(), 0, err
+func verifyPart(ctx context.Context, m *matrix.Matrix, o verifyOptions, tool *verify.Tool) (verdict, error) {
+	read, err := readPart(ctx, openFile(o.target), bundles.UnpackOptions{Name: o.target}, tool)
+	if err != nil {
+		return verdict{}, err
+	}
+	info, err := readInfo(read.info)
+	if err != nil {
+		return verdict{}, err
+	}
+	plan, err := planOf(m, o.target, info, o.cell)
+	if err != nil {
+		return verdict{}, err
+	}
+	v := verdict{target: o.target, promise: plan.Cell.ID, cell: plan.Cell.ID, asked: read.asked}
+	v.add("", promiseMisses(m, plan, read.report))
+	v.add("", read.misses)
+	return v, nil
+}
+
+func (v *verdict) add(part string, misses []verify.Miss) {
+	for _, m := range misses {
+		v.misses = append(v.misses, partMiss{Part: part, Miss: m})
 	}
 }

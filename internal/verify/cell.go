@@ -29,6 +29,9 @@ type Options struct {
 	MaxGlibcxx string
 	// Compression is CompressionNone, also where empty, or CompressionLZ4.
 	Compression string
+	// MinDriver is the oldest driver promised: where it is given, an image may be
+	// stored in any way that this driver reads, and Compression counts for nothing.
+	MinDriver string
 }
 
 // Cell lists what the files of r lack of what the plan's cell promises, ordered

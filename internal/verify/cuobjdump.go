@@ -4,9 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"path"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,24 +19,35 @@ import (
 // child that died of a signal may be reported as a code above 128 or below 0.
 type Run func(ctx context.Context, args ...string) (stdout, stderr []byte, code int, err error)
 
+// Tool is a cuobjdump that can be asked.
+type Tool struct {
+	Run Run
+	// Version is its release, "12.4" or "12.4.127"; empty where it is not known.
+	Version string
+}
+
 // Witness is what cuobjdump lists of a file: how many cubins and PTX texts per
-// SM. The SM is without suffix: cuobjdump shows suffix a only with -all, and in
-// some versions also for old cubins of cuBLAS that are not architecture-specific.
+// SM, named as it names them: "90", "90a".
 type Witness struct {
 	ELF map[string]int
 	PTX map[string]int
+	// All says that it was asked with -all.
+	All bool
+	// Version is the tool's, as in Tool.
+	Version string
 }
 
 // Exit codes and words of cuobjdump, as seen in 11.8 and 12.4.
 const (
 	codeNoDeviceCode = 255
+	codeSignal       = 128
 	wordsNoDevice    = "does not contain device code"
 	wordsNothing     = "file found to extract"
 )
 
 // listed matches one line of a listing: "ELF file    3: lib.3.sm_86.cubin", in
 // bare cubins without the middle number.
-var listed = regexp.MustCompile(`^(?:ELF|PTX) file\s+\d+:\s.*\.sm_(\d+)[af]?\.(?:cubin|ptx)$`)
+var listed = regexp.MustCompile(`^(?:ELF|PTX) file\s+\d+:\s.*\.sm_(\d+[af]?)\.(?:cubin|ptx)$`)
 
 // ParseListing reads what cuobjdump --list-elf or --list-ptx wrote to stdout:
 // the number of files per SM. Headings of archive members are passed over; a
@@ -61,98 +72,72 @@ func ParseListing(stdout []byte) (map[string]int, error) {
 	return counts, nil
 }
 
-// Cuobjdump asks NVIDIA's tool about the file at path, as the tool sees it, and
-// compares the answer with f. The error says that the tool could not be run or
-// understood; that it disagrees, or gave up on the file, is a Miss.
-//
-// The tool must be of the file's toolkit or newer: 11.8 takes an sm_75 cubin of
-// CUDA 13 for sm_144 and says so with exit status 0.
+// Cuobjdump is Ask for a tool of unknown version, with the misses alone.
 func Cuobjdump(ctx context.Context, run Run, path string, f facts.File) ([]Miss, error) {
-	var w Witness
+	misses, _, err := Ask(ctx, Tool{Run: run}, path, f)
+	return misses, err
+}
+
+// Ask puts a file to NVIDIA's tool, at path as the tool sees it, and compares
+// the answer with f. known are the known differences that were met. The error
+// says that the tool could not be run or understood; that it disagrees, or gave
+// up on the file, is a Miss.
+//
+// It is asked with -all, where it hides nothing; a tool whose answers were
+// recorded without (Run is then fs.ErrNotExist) is compared as it answered.
+func Ask(ctx context.Context, t Tool, path string, f facts.File) (misses []Miss, known []string, err error) {
+	w := Witness{All: true, Version: t.Version}
 	for _, list := range []struct {
 		arg string
 		to  *map[string]int
 	}{{"--list-elf", &w.ELF}, {"--list-ptx", &w.PTX}} {
-		stdout, stderr, code, err := run(ctx, list.arg, path)
-		if err != nil {
-			return nil, fmt.Errorf("running cuobjdump %s %s: %w", list.arg, path, err)
+		args := []string{list.arg, "-all", path}
+		if !w.All {
+			args = []string{list.arg, path}
 		}
-		if why := gaveUp(code, stdout, stderr); why != "" {
+		stdout, stderr, code, err := t.Run(ctx, args...)
+		if w.All && list.arg == "--list-elf" && errors.Is(err, fs.ErrNotExist) {
+			w.All = false
+			stdout, stderr, code, err = t.Run(ctx, list.arg, path)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("running cuobjdump %s %s: %w", list.arg, path, err)
+		}
+		why, met := gaveUp(code, stdout, stderr)
+		if why != "" {
 			return []Miss{{Code: WitnessFailed, File: f.Path, Text: fmt.Sprintf("cuobjdump %s gave up: %s", list.arg, why),
-				Fix: "use the cuobjdump of the file's own toolkit; if it is that one, the file is damaged"}}, nil
+				Fix: "use the cuobjdump of the file's own toolkit; if it is that one, the file is damaged"}}, nil, nil
+		}
+		if met != "" && !slices.Contains(known, met) {
+			known = append(known, met)
 		}
 		if *list.to, err = ParseListing(stdout); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return w.Compare(f), nil
+	misses, more := w.Compare(f)
+	return misses, append(known, more...), nil
 }
 
 // gaveUp says why a run tells nothing, "" where it does. Nothing found is an
 // answer: exit status 0 and a remark on stderr, or 255 without any device code.
-func gaveUp(code int, stdout, stderr []byte) string {
+func gaveUp(code int, stdout, stderr []byte) (why, known string) {
 	remark := strings.TrimSpace(string(stderr))
 	switch {
 	case code == codeNoDeviceCode && strings.Contains(remark+string(stdout), wordsNoDevice):
-		return ""
+		return "", KnownNoDevice
+	case code < 0:
+		return "it crashed", ""
+	case code > codeSignal && code < codeNoDeviceCode:
+		return fmt.Sprintf("it crashed (signal %d)", code-codeSignal), ""
 	case code != 0:
-		return strings.TrimSpace(fmt.Sprintf("exit status %d %s", code, lastLine(remark)))
-	case len(bytes.TrimSpace(stdout)) == 0 && remark != "" && !strings.Contains(remark, wordsNothing):
-		return lastLine(remark)
+		return strings.TrimSpace(fmt.Sprintf("exit status %d %s", code, lastLine(remark))), ""
+	case len(bytes.TrimSpace(stdout)) == 0 && strings.Contains(remark, wordsNothing):
+		return "", KnownNothing
+	case len(bytes.TrimSpace(stdout)) == 0 && remark != "":
+		return lastLine(remark), ""
 	}
-	return ""
+	return "", ""
 }
 
 func lastLine(s string) string { return s[strings.LastIndexByte(s, '\n')+1:] }
-
-// Compare holds the listing against our facts, after the differences that are
-// known: cuobjdump lists every container of .nv_fatbin, device-link stubs too;
-// it leaves out __nv_relfatbin but in objects and archives; and it shows no
-// suffix.
-func (w Witness) Compare(f facts.File) []Miss {
-	ours := Witness{ELF: map[string]int{}, PTX: map[string]int{}}
-	if d := f.Device; d != nil {
-		for _, t := range d.SASS {
-			ours.ELF[plain(t.SM)] += max(t.Units, t.Entries)
-		}
-		for _, t := range d.PTX {
-			ours.PTX[plain(t.SM)] += max(t.Units, t.Entries)
-		}
-		if d.Ignored != nil {
-			ours.add(d.Ignored.Images, 1)
-		}
-		if ext := path.Ext(f.Path); ext == ".o" || ext == ".a" {
-			for _, g := range d.Relocatable {
-				ours.add(g.Images, g.Units)
-			}
-		}
-	}
-	return append(differences(f, "cubins", "sm_", ours.ELF, w.ELF), differences(f, "PTX texts", "compute_", ours.PTX, w.PTX)...)
-}
-
-func (w Witness) add(images []facts.Image, n int) {
-	for _, i := range images {
-		switch i.Kind {
-		case facts.KindSASS:
-			w.ELF[plain(i.SM)] += n
-		case facts.KindPTX:
-			w.PTX[plain(i.SM)] += n
-		}
-	}
-}
-
-func plain(sm string) string { return strings.TrimRight(sm, "af") }
-
-func differences(f facts.File, what, prefix string, ours, theirs map[string]int) []Miss {
-	all := maps.Clone(ours)
-	maps.Copy(all, theirs)
-	var list []Miss
-	for _, sm := range slices.Sorted(maps.Keys(all)) {
-		if ours[sm] != theirs[sm] {
-			list = append(list, Miss{Code: WitnessDiffers, File: f.Path, SM: sm,
-				Text: fmt.Sprintf("cuobjdump lists %d %s for %s%s, we read %d", theirs[sm], what, prefix, sm, ours[sm]),
-				Fix:  "one of the two misreads the file: report it with the file's toolkit and cuobjdump's version"})
-		}
-	}
-	return list
-}

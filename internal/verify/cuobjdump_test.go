@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/waqasm86/llcuda/bundles/facts"
 	"github.com/waqasm86/llcuda/internal/inspect"
 	"github.com/waqasm86/llcuda/internal/verify"
 )
@@ -65,6 +68,9 @@ func TestTheSecondWitnessAgreesOnRealFiles(t *testing.T) {
 
 func replay(t *testing.T, path string, answers map[string]answer) verify.Run {
 	return func(_ context.Context, args ...string) ([]byte, []byte, int, error) {
+		if len(args) == 3 && args[1] == "-all" { // these answers were recorded without
+			return nil, nil, 0, fs.ErrNotExist
+		}
 		if len(args) != 2 || args[1] != path {
 			t.Errorf("cuobjdump was run with %q", args)
 		}
@@ -94,7 +100,7 @@ func TestTheSecondWitnessDisagrees(t *testing.T) {
 		"no device code": {map[string]answer{"--list-elf": {stderr: "File 'mix.so' does not contain device code", code: 255}, "--list-ptx": {stderr: "File 'mix.so' does not contain device code", code: 255}}, []string{
 			"cuobjdump-differs: cuobjdump lists 0 cubins for sm_75, we read 3",
 			"cuobjdump-differs: cuobjdump lists 0 PTX texts for compute_80, we read 2"}},
-		"a crash": {map[string]answer{"--list-elf": {code: 139}}, []string{"cuobjdump-failed: cuobjdump --list-elf gave up: exit status 139"}},
+		"a crash": {map[string]answer{"--list-elf": {code: 139}}, []string{"cuobjdump-failed: cuobjdump --list-elf gave up: it crashed (signal 11)"}},
 		"a file newer than the tool": {map[string]answer{"--list-elf": {stderr: "cuobjdump fatal   : Support for 'sm_29' has been removed.\n", code: 1}}, []string{
 			"cuobjdump-failed: cuobjdump --list-elf gave up: exit status 1 cuobjdump fatal   : Support for 'sm_29' has been removed."}},
 		"silence": {map[string]answer{"--list-elf": {stderr: "strange"}}, []string{"cuobjdump-failed: cuobjdump --list-elf gave up: strange"}},
@@ -115,6 +121,70 @@ func TestTheSecondWitnessDisagrees(t *testing.T) {
 	}
 }
 
+// What cuobjdump 11.8.86 and 12.4.127 print with -all, by file: it hides nothing
+// then. Seen in the corpus (docs/corpus.md), files and counts made small.
+func TestKnownDifferencesAreNotMisses(t *testing.T) {
+	unit := func(n int, images ...facts.Image) []facts.Group {
+		return []facts.Group{{Units: n, Owner: facts.OwnerOwn, Images: images}}
+	}
+	for name, c := range map[string]struct {
+		version string
+		device  *facts.Device
+		w       verify.Witness
+		known   []string
+		misses  []string
+	}{
+		"device-link stubs are listed like units": {"11.8", &facts.Device{Toolkit: "11.8", Units: 2, SASS: []facts.Target{{SM: "75", Units: 2}},
+			Ignored: &facts.Ignored{Stub: 1, Images: []facts.Image{sass("75")}}},
+			verify.Witness{All: true, ELF: map[string]int{"75": 3}}, []string{verify.KnownStub}, nil},
+		"with -all the inputs of relocatable code are listed": {"11.8", &facts.Device{Toolkit: "11.8", Units: 1, SASS: []facts.Target{{SM: "80", Units: 1}}, Relocatable: unit(2, sass("80"), ptx("80", "7.8"))},
+			verify.Witness{All: true, ELF: map[string]int{"80": 3}, PTX: map[string]int{"80": 2}}, []string{verify.KnownInputs}, nil},
+		"without they are not": {"11.8", &facts.Device{Toolkit: "11.8", Units: 1, SASS: []facts.Target{{SM: "80", Units: 1}}, Relocatable: unit(2, sass("80"), ptx("80", "7.8"))},
+			verify.Witness{ELF: map[string]int{"80": 1}}, []string{verify.KnownInputs}, nil},
+		"an input that is not listed with -all": {"11.8", &facts.Device{Toolkit: "11.8", Units: 1, SASS: []facts.Target{{SM: "80", Units: 1}}, Relocatable: unit(2, sass("80"))},
+			verify.Witness{All: true, ELF: map[string]int{"80": 2}}, []string{verify.KnownInputs}, []string{"cuobjdump-differs: cuobjdump lists 2 cubins for sm_80, we read 3"}},
+		"a suffix that no target has (cuBLAS 12.4)": {"12.4", &facts.Device{Toolkit: "mixed", Units: 2, SASS: []facts.Target{{SM: "50", Units: 2, Entries: 3}}},
+			verify.Witness{All: true, ELF: map[string]int{"50": 2, "50a": 1}}, []string{verify.KnownFalseSuffix}, nil},
+		"a suffix that we do not read": {"12.4", &facts.Device{Toolkit: "12.4", Units: 1, SASS: []facts.Target{{SM: "90", Units: 1}}},
+			verify.Witness{All: true, ELF: map[string]int{"90a": 1}}, nil, []string{"cuobjdump-differs: cuobjdump lists 0 cubins for sm_90, we read 1",
+				"cuobjdump-differs: cuobjdump lists 1 cubins for sm_90a, we read 0"}},
+		"a suffix that the file's own tool does not print": {"12.4", &facts.Device{Toolkit: "12.4", Units: 1, SASS: []facts.Target{{SM: "90a", Units: 1}}},
+			verify.Witness{All: true, ELF: map[string]int{"90": 1}}, nil, []string{"cuobjdump-differs: cuobjdump lists 1 cubins for sm_90, we read 0",
+				"cuobjdump-differs: cuobjdump lists 0 cubins for sm_90a, we read 1"}},
+		"a suffix that the device linker dropped": {"12.4", &facts.Device{Toolkit: "12.4", Units: 1, SASS: []facts.Target{{SM: "90a", Units: 1}}, Relocatable: unit(2, sass("90a")),
+			Groups: []facts.Group{{Units: 1, Linked: true, Images: []facts.Image{sass("90a")}}}},
+			verify.Witness{All: true, ELF: map[string]int{"90": 1, "90a": 2}}, []string{verify.KnownInputs, verify.KnownLinkedSuffix}, nil},
+		"a suffix that the device linker dropped from a stub": {"12.4", &facts.Device{Toolkit: "12.4", Units: 2, SASS: []facts.Target{{SM: "90a", Units: 2}},
+			Ignored: &facts.Ignored{Stub: 1, Images: []facts.Image{sass("90a")}}},
+			verify.Witness{All: true, ELF: map[string]int{"90": 1, "90a": 2}}, []string{verify.KnownLinkedSuffix, verify.KnownStub}, nil},
+		"more suffixes missing than it dropped": {"12.4", &facts.Device{Toolkit: "12.4", Units: 2, SASS: []facts.Target{{SM: "90a", Units: 2}},
+			Ignored: &facts.Ignored{Stub: 1, Images: []facts.Image{sass("90a")}}},
+			verify.Witness{All: true, ELF: map[string]int{"90": 2, "90a": 1}}, []string{verify.KnownLinkedSuffix, verify.KnownStub},
+			[]string{"cuobjdump-differs: cuobjdump lists 1 cubins for sm_90, we read 0", "cuobjdump-differs: cuobjdump lists 2 cubins for sm_90a, we read 3"}},
+		"a suffix that an older tool does not print": {"12.4", &facts.Device{Toolkit: "13.1", Units: 1, SASS: []facts.Target{{SM: "86", Units: 1}, {SM: "120a", Units: 1}}},
+			verify.Witness{All: true, ELF: map[string]int{"86": 1, "120": 1}}, []string{verify.KnownHiddenSuffix}, nil},
+		"a suffix that is hidden without -all": {"12.4", &facts.Device{Toolkit: "12.4", Units: 1, SASS: []facts.Target{{SM: "90", Units: 1}, {SM: "90a", Units: 1}}},
+			verify.Witness{ELF: map[string]int{"90": 2}}, []string{verify.KnownHiddenSuffix}, nil},
+		"a tool older than the file that misreads it": {"11.8", &facts.Device{Toolkit: "13.1", Units: 1, SASS: []facts.Target{{SM: "75", Units: 1}}},
+			verify.Witness{All: true, ELF: map[string]int{"144": 1}}, nil, []string{"cuobjdump-failed: cuobjdump 11.8 is older than the CUDA 13.1 that made the file and reads it otherwise: cuobjdump lists 1 cubins for sm_144, we read 0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.w.Version = c.version
+			misses, known := c.w.Compare(facts.File{Path: "lib.so", Device: c.device})
+			var got []string
+			for _, m := range misses {
+				got = append(got, m.Code+": "+m.Text)
+			}
+			if diff := cmp.Diff(c.misses, got); diff != "" {
+				t.Errorf("misses (-want +got):\n%s", diff)
+			}
+			if !slices.Equal(known, c.known) {
+				t.Errorf("known differences met: %q, want %q", known, c.known)
+			}
+		})
+	}
+}
+
 func TestAToolThatCannotBeRunIsAnError(t *testing.T) {
 	broken := errors.New("no such program")
 	run := func(context.Context, ...string) ([]byte, []byte, int, error) { return nil, nil, 0, broken }
@@ -125,7 +195,7 @@ func TestAToolThatCannotBeRunIsAnError(t *testing.T) {
 
 func TestListings(t *testing.T) {
 	got, err := verify.ParseListing([]byte("\nmember lib.a:a.o:\nELF file    1: lib.1.sm_75.cubin\nELF file   20: odd name.sm_9.20.sm_90a.cubin\r\nELF file  100: lib.100.sm_75.cubin\n"))
-	if diff := cmp.Diff(map[string]int{"75": 2, "90": 1}, got); err != nil || diff != "" {
+	if diff := cmp.Diff(map[string]int{"75": 2, "90a": 1}, got); err != nil || diff != "" {
 		t.Errorf("error %v (-want +got):\n%s", err, diff)
 	}
 	if _, err := verify.ParseListing([]byte("ELF file 1: something.else\n")); err == nil {

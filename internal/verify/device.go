@@ -113,8 +113,9 @@ func ptx(images []facts.Image) string {
 	return strings.Join(words, "; ")
 }
 
-// compression holds that images are stored as promised: zstd raises the oldest
-// driver to 550.54.14, other ways are not known on old drivers.
+// compression holds that images are stored as promised: so that the oldest
+// driver reads them, or, where no driver is promised, not compressed at all
+// but for PTX as fatbinary makes it.
 func (c *check) compression(f facts.File, own []facts.Group) {
 	type way struct{ kind, how string }
 	found := map[way]int{}
@@ -123,8 +124,7 @@ func (c *check) compression(f facts.File, own []facts.Group) {
 		here := map[way]bool{}
 		for _, i := range g.Images {
 			w := way{i.Kind, i.Compression}
-			fine := i.Compression == CompressionNone || i.Compression == CompressionLZ4 && (i.Kind == facts.KindPTX || c.options.Compression == CompressionLZ4)
-			if fine || here[w] {
+			if c.reads(i) || here[w] {
 				continue
 			}
 			here[w] = true
@@ -139,9 +139,21 @@ func (c *check) compression(f facts.File, own []facts.Group) {
 		if w.kind == facts.KindPTX {
 			kind = "PTX"
 		}
-		c.miss(Compressed, f.Path, "", fmt.Sprintf("%s is compressed (%s) in %d of %s", kind, w.how, found[w], units(count(own))),
+		why := ""
+		if c.options.MinDriver != "" {
+			why = ", which driver " + c.options.MinDriver + " of the promise " + readers(w.how)
+		}
+		c.miss(Compressed, f.Path, "", fmt.Sprintf("%s is compressed (%s) in %d of %s%s", kind, w.how, found[w], units(count(own)), why),
 			"build with GGML_CUDA_COMPRESSION_MODE=none")
 	}
+}
+
+// reads says whether an image is stored as promised.
+func (c *check) reads(i facts.Image) bool {
+	if c.options.MinDriver == "" {
+		return i.Compression == CompressionNone || i.Compression == CompressionLZ4 && (i.Kind == facts.KindPTX || c.options.Compression == CompressionLZ4)
+	}
+	return readBy(i, c.options.MinDriver)
 }
 
 // oddities are what no cell promises.

@@ -21,5 +21,8 @@
 // more. What counts as choosing is inspect.BeyondBaseline's; NVIDIA's libraries
 // are not judged.
 //
-// Not checked yet: the content of NVIDIA's libraries.
+// Drivers holds the files against the drivers that the matrix promises: see there
+// for what is asked of machine code and of PTX.
+//
+// Not checked yet: that NVIDIA's libraries are the ones a part's record names.
 package verify

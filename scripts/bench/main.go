@@ -1,0 +1,89 @@
+// Bench runs what users run, as whole processes, beside what they would run
+// without us, and prints both times and their ratio. Run it with make bench.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/waqasm86/llcuda/bundles"
+)
+
+// bench is where things are and how often they run.
+type bench struct {
+	corpus, bin, matrix string
+	runs                int
+	work                string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	var b bench
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.StringVar(&b.corpus, "corpus", "", "the corpus's `DIR`")
+	f.StringVar(&b.bin, "bin", "", "llcuda-build, `FILE`")
+	f.StringVar(&b.matrix, "matrix", "", "the matrix, `FILE`")
+	f.IntVar(&b.runs, "runs", 15, "how often ours runs")
+	level := f.Int("level", 0, "only pack: compression level")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if f.NArg() == 3 && f.Arg(0) == "pack" { // a process of its own, to be measured
+		return pack(ctx, f.Arg(1), f.Arg(2), *level)
+	}
+	var err error
+	if b.work, err = os.MkdirTemp(b.corpus, ".bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.work)
+	fmt.Println(machine())
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "WHAT\tOURS: BEST\tMEDIAN\tCPU\tMEMORY\tTHE RIVAL\tBEST\tMEDIAN\tCPU\tRATIO\tOF CPU\tLOAD")
+	for _, row := range rows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		fmt.Fprintln(os.Stderr, "bench:", row.what)
+		before := load()
+		ours, rival, rivalName, err := row.measure(ctx, b)
+		if err != nil {
+			fmt.Fprintf(table, "%s\t%v\n", row.what, err)
+			continue
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d MB\t%s", row.what, seconds(ours.best()), seconds(ours.median()), seconds(ours.cpu()), ours.memory()>>20, rivalName)
+		if len(rival) > 0 {
+			fmt.Fprintf(table, "\t%s\t%s\t%s\t%.1f×\t%.1f×", seconds(rival.best()), seconds(rival.median()), seconds(rival.cpu()),
+				rival.best().Seconds()/ours.best().Seconds(), rival.cpu().Seconds()/ours.cpu().Seconds())
+		} else {
+			fmt.Fprint(table, "\t\t\t\t\t")
+		}
+		fmt.Fprintf(table, "\t%s to %s\n", before, load())
+	}
+	return table.Flush()
+}
+
+// pack is what build does last to a cell.
+func pack(ctx context.Context, dir, out string, level int) error {
+	w, err := os.Create(filepath.Clean(out))
+	if err != nil {
+		return err
+	}
+	if _, err := bundles.Pack(ctx, dir, w, bundles.PackOptions{Level: level}); err != nil {
+		w.Close()
+		return err
+	}
+	return w.Close()
+}

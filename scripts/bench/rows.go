@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// row is one line of the table. To add one, such as plain cmake against build
+// or plain llama-server against serve, write its measure.
+type row struct {
+	what    string
+	measure func(ctx context.Context, b bench) (ours, rival samples, rivalName string, err error)
+}
+
+// The files of the lab notes.
+const (
+	lib374 = "npm/node-llama-cpp-linux-x64-cuda-ext-3.22.1/package/bins/linux-x64-cuda/fallback/libggml-cuda.so"
+	lib159 = "npm/node-llama-cpp-linux-x64-cuda-3.22.1/package/bins/linux-x64-cuda/libggml-cuda.so"
+)
+
+// rivalRuns is how often a rival that takes seconds runs.
+const rivalRuns = 5
+
+var rows = []row{
+	{"inspect, 374 MB library", inspectFile(lib374)},
+	{"inspect, 159 MB library", inspectFile(lib159)},
+	{"inspect, 1.6 GB folder with cuBLAS", inspectFolder},
+	{"verify, packed part of 533 MB", verifyPart},
+	{"pack, 20 MB of CPU backends", packFolder},
+}
+
+// lists are the two questions that tell what a library holds.
+func lists(tool string, files ...string) []command {
+	var all []command
+	for _, f := range files {
+		all = append(all, command{argv: []string{tool, "--list-elf", f}}, command{argv: []string{tool, "--list-ptx", f}})
+	}
+	return all
+}
+
+func (b bench) cuobjdump() string { return filepath.Join(b.corpus, "cuda-12.4/bin/cuobjdump") }
+
+func inspectFile(name string) func(context.Context, bench) (samples, samples, string, error) {
+	return func(ctx context.Context, b bench) (ours, rival samples, _ string, err error) {
+		file := filepath.Join(b.corpus, name)
+		if ours, err = times(ctx, b.runs, nil, command{argv: []string{b.bin, "inspect", file}}); err != nil {
+			return nil, nil, "", err
+		}
+		rival, err = times(ctx, rivalRuns, nil, lists(b.cuobjdump(), file)...)
+		return ours, rival, "cuobjdump --list-elf, --list-ptx", err
+	}
+}
+
+// linked is a folder with hard links to files of the corpus.
+func (b bench) linked(name string, files ...string) (string, error) {
+	dir := filepath.Join(b.work, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	for i, f := range files {
+		if err := os.Link(filepath.Join(b.corpus, f), filepath.Join(dir, fmt.Sprintf("%d-%s", i, filepath.Base(f)))); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+func inspectFolder(ctx context.Context, b bench) (ours, rival samples, _ string, err error) {
+	files := []string{lib374, lib159, "debian/usr/lib/x86_64-linux-gnu/ggml/backends0/libggml-cuda.so",
+		"cuda-12.4/lib64/libcublas.so.12.4.5.8", "cuda-12.4/lib64/libcublasLt.so.12.4.5.8", "cuda-12.4/lib64/libcudart.so.12.4.127"}
+	dir, err := b.linked("folder", files...)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if ours, err = times(ctx, b.runs, nil, command{argv: []string{b.bin, "inspect", dir}}); err != nil {
+		return nil, nil, "", err
+	}
+	var theirs []command
+	for _, f := range files[:len(files)-1] { // libcudart holds no device code
+		theirs = append(theirs, lists(b.cuobjdump(), filepath.Join(b.corpus, f))...)
+	}
+	rival, err = times(ctx, 1, nil, theirs...)
+	return ours, rival, "cuobjdump, five libraries", err
+}
+
+// pack runs this program again, to be measured as a process.
+func (b bench) pack(level int, dir, out string) (command, error) {
+	self, err := os.Executable()
+	return command{argv: []string{self, "-level", fmt.Sprint(level), "pack", dir, out}}, err
+}
+
+func verifyPart(ctx context.Context, b bench) (ours, rival samples, _ string, err error) {
+	dir, err := b.linked("part", lib374, lib159)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	part := filepath.Join(b.work, "part.tar.zst")
+	making, err := b.pack(3, dir, part)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if _, err := once(ctx, making); err != nil {
+		return nil, nil, "", err
+	}
+	// Other people's libraries keep no cell's promise: exit status 1 is the answer.
+	check := command{argv: []string{b.bin, "--matrix", b.matrix, "verify", "--cuobjdump", "off", "--cell", "cuda12.8-all", part}, ok: []int{1}}
+	if ours, err = times(ctx, rivalRuns, nil, check); err != nil {
+		return nil, nil, "", err
+	}
+	out := filepath.Join(b.work, "out")
+	empty := func() error {
+		if err := os.RemoveAll(out); err != nil {
+			return err
+		}
+		return os.Mkdir(out, 0o755)
+	}
+	if err := empty(); err != nil {
+		return nil, nil, "", err
+	}
+	theirs := append([]command{{argv: []string{"tar", "-I", "zstd -d --long=27", "-xf", part, "-C", out}}},
+		lists(b.cuobjdump(), filepath.Join(out, "0-libggml-cuda.so"), filepath.Join(out, "1-libggml-cuda.so"))...)
+	rival, err = times(ctx, rivalRuns, empty, theirs...)
+	return ours, rival, "tar -x, cuobjdump", err
+}
+
+func packFolder(ctx context.Context, b bench) (ours, rival samples, _ string, err error) {
+	found, err := filepath.Glob(filepath.Join(b.corpus, filepath.Dir(lib159), "libggml-cpu-*.so"))
+	if err != nil {
+		return nil, nil, "", err
+	}
+	for i, f := range found {
+		if found[i], err = filepath.Rel(b.corpus, f); err != nil {
+			return nil, nil, "", err
+		}
+	}
+	dir, err := b.linked("backends", found...)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	out := filepath.Join(b.work, "ours.tar.zst")
+	mine, err := b.pack(0, dir, out)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if ours, err = times(ctx, 3, nil, mine); err != nil {
+		return nil, nil, "", err
+	}
+	theirs := filepath.Join(b.work, "theirs.tar.zst")
+	rival, err = times(ctx, 3, nil, command{argv: []string{"tar", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner",
+		"-I", "zstd -19 --long=27 -T1", "-cf", theirs, "-C", dir, "."}})
+	if err != nil {
+		return nil, nil, "", err
+	}
+	return ours, rival, fmt.Sprintf("tar, zstd -19 --long=27 (%s, ours %s)", size(theirs), size(out)), nil
+}
+
+func size(file string) string {
+	info, err := os.Stat(file)
+	if err != nil {
+		return "?"
+	}
+	return fmt.Sprintf("%.2f MB", float64(info.Size())/1e6)
+}
