@@ -52,8 +52,8 @@ func Choose(m *bundles.Manifest, h facts.Host, o ChooseOptions) (*facts.Choice, 
 }
 
 // Decide is Choose with the explanation. Among the bundles that run on all
-// visible GPUs it takes machine code before PTX, then the fewest bytes to
-// fetch, then a toolkit that the driver's CUDA covers before one that leans on
+// visible GPUs it takes machine code before PTX, then one that is marked as
+// measurably faster on these GPUs, then the fewest bytes to fetch, then a toolkit that the driver's CUDA covers before one that leans on
 // minor-version compatibility, then the newest, then the first id. A build
 // without GPU code is taken only where that is asked for or there is no NVIDIA
 // GPU, and then it says so. The order of the manifest does not matter.
@@ -127,6 +127,7 @@ type entry struct {
 	fetch   int64
 	toolkit Version
 	covered bool
+	faster  bool
 	order   int
 }
 
@@ -150,6 +151,7 @@ func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o Choo
 		e.order = slices.Index(verdictOrder[:], e.Verdict)
 		e.covered = p.driver.Low.Known() && e.toolkit.minor().Compare(p.driver.Low) <= 0
 		e.fetch = fetchSize(m, b.App, o) + fetchSize(m, r, o)
+		e.faster = e.Verdict == facts.VerdictNative && fasterOn(b, p)
 		if best == nil || e.order < best.order {
 			best = e
 		}
@@ -158,6 +160,16 @@ func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o Choo
 		}
 	}
 	return best
+}
+
+// fasterOn says whether a bundle is marked as faster on every visible GPU.
+func fasterOn(b bundles.Bundle, p *prepared) bool {
+	for _, g := range p.gpus {
+		if !g.known || !slices.ContainsFunc(b.Faster, func(sm string) bool { s, err := ParseSM(sm); return err == nil && s.CC == g.cc }) {
+			return false
+		}
+	}
+	return len(p.gpus) > 0
 }
 
 // hostRuntime says whether the host has what an app needs, and puts what was
@@ -193,16 +205,17 @@ func fetchSize(m *bundles.Manifest, digest string, o ChooseOptions) int64 {
 
 // compareEntries is the order of preference.
 func compareEntries(a, b *entry) int {
-	covered := func(e *entry) int {
-		if e.covered {
+	first := func(yes bool) int {
+		if yes {
 			return 0
 		}
 		return 1
 	}
 	return cmp.Or(
 		cmp.Compare(a.order, b.order),
+		cmp.Compare(first(a.faster), first(b.faster)),
 		cmp.Compare(a.fetch, b.fetch),
-		cmp.Compare(covered(a), covered(b)),
+		cmp.Compare(first(a.covered), first(b.covered)),
 		b.toolkit.Compare(a.toolkit),
 		cmp.Compare(a.bundle.ID, b.bundle.ID),
 	)

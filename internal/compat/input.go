@@ -47,8 +47,9 @@ func ForBundle(m *bundles.Manifest, b bundles.Bundle, runtime string) CandidateI
 	return c
 }
 
-// Needs are the CUDA libraries that files ask for and do not bring, by SONAME: a
-// runtime part or the host has to provide them.
+// Needs are the libraries that files ask for and do not bring, by SONAME, but for
+// those of libc, of the compiler and of the driver: a runtime part or the host
+// has to provide them.
 func Needs(files []facts.File) []bundles.Need {
 	brought := map[string]bool{}
 	for _, f := range files {
@@ -63,7 +64,7 @@ func Needs(files []facts.File) []bundles.Need {
 			continue
 		}
 		for _, n := range f.ELF.Needed {
-			if cudaLibrary(n) && !brought[n] {
+			if !systemLibrary(n) && !brought[n] {
 				brought[n] = true
 				needs = append(needs, bundles.Need{Soname: n})
 			}
@@ -71,6 +72,24 @@ func Needs(files []facts.File) []bundles.Need {
 	}
 	slices.SortFunc(needs, func(a, b bundles.Need) int { return strings.Compare(a.Soname, b.Soname) })
 	return needs
+}
+
+// NeedsCUDA says whether libraries of the CUDA toolkit are among the needs: then
+// a bundle has a runtime, be it the host's.
+func NeedsCUDA(needs []bundles.Need) bool {
+	return slices.ContainsFunc(needs, func(n bundles.Need) bool { return cudaLibrary(n.Soname) })
+}
+
+// systemLibrary: what every glibc system has (libc's own, libgcc, libstdc++, whose
+// versions are judged apart), and what comes with the driver.
+func systemLibrary(soname string) bool {
+	for _, p := range []string{"libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", "libutil.so", "libresolv.so", "libmvec.so", "ld-linux", "linux-vdso",
+		"libgcc_s.so", "libstdc++.so", "libcuda.so", "libnvidia-"} {
+		if strings.HasPrefix(soname, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // cudaLibrary: a library of the CUDA toolkit, of which facts.Host.Libs is a

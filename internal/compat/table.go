@@ -276,6 +276,29 @@ func beginsWith(name, prefix string) bool {
 	return ok && (rest == "" || rest[0] == ' ' || rest[0] == '-')
 }
 
+// NameByPCI is the product with a PCI device number ("10de:1eb8"), "" where it is
+// in no list.
+func (t *Table) NameByPCI(id string) string {
+	number, ok := strings.CutPrefix(id, "10de:")
+	for _, p := range t.Facts.GPUs.PCI {
+		if ok && slices.Contains(p.IDs, number) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// CompatBases are the driver branches over which a forward-compat libcuda of a
+// CUDA version is accepted; nil where that is not recorded.
+func (t *Table) CompatBases(cuda Version) []string {
+	for _, p := range t.Facts.ForwardCompat.Packages {
+		if version(p.CUDA).Compare(cuda.minor()) == 0 {
+			return slices.Clone(p.Base)
+		}
+	}
+	return nil
+}
+
 // ErrorByCode describes a CUDA error number.
 func (t *Table) ErrorByCode(code int) (CUDAError, bool) {
 	for _, e := range t.Facts.Errors.List {

@@ -62,6 +62,7 @@ func Read(ctx context.Context, o Options) facts.Host {
 	h.Driver = w.driver(unknown)
 	h.GPUs = w.gpus(h.Driver, o.Env, unknown)
 	h.Libs = readLibs(t, l, files, o.Env)
+	h.Lacks = readLacks(l)
 	if len(unknown) > 0 {
 		h.Unknown = unknown
 	}
@@ -77,12 +78,15 @@ type witnesses struct {
 	where   []string
 
 	nvml, cuda answer
-	smi        smiAnswer
-	smiErr     string
+	// devices is what libcuda shows where it had to be started.
+	devices answer
+	smi     smiAnswer
+	smiErr  string
 }
 
-// ask asks those that must be run. nvidia-smi is asked only where NVML did not
-// answer: it is NVML's own client.
+// ask asks those that must be run. Only where NVML did not answer libcuda is
+// started (a container may have it alone: NVIDIA_DRIVER_CAPABILITIES=compute; a
+// Jetson's NVML tells little), and then nvidia-smi is asked, NVML's own client.
 func (w *witnesses) ask(ctx context.Context, t tree, p prober) {
 	var both sync.WaitGroup
 	one := func(to *answer, kind, file, soname string) {
@@ -97,6 +101,19 @@ func (w *witnesses) ask(ctx context.Context, t tree, p prober) {
 	both.Wait()
 	if w.nvml.Error == "" {
 		return
+	}
+	w.devices = answer{Error: "not asked"}
+	if w.cuda.CUDA > 0 {
+		// All devices, in the order in which the others list them.
+		all := prober{self: p.self, timeout: p.timeout, env: maps.Clone(p.env)}
+		delete(all.env, "CUDA_VISIBLE_DEVICES")
+		if all.env == nil {
+			all.env = map[string]string{}
+		}
+		all.env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+		if w.devices = all.ask(ctx, question{Ask: askDevices, Path: t.at(w.files.libcuda)}); w.devices.Error == "" {
+			return
+		}
 	}
 	file, ok := findSMI(t, p.env)
 	if !ok {
@@ -127,10 +144,12 @@ func (w *witnesses) driver(unknown map[string]string) *facts.Driver {
 		}
 		return nil
 	}
-	d := &facts.Driver{Libcuda: w.files.version, Compat: w.files.compat, Dir: w.files.dir, DirNeeded: w.files.dirNeeded}
+	d := &facts.Driver{InitError: w.devices.Code, Libcuda: w.files.version, Compat: w.files.compat, Dir: w.files.dir, DirNeeded: w.files.dirNeeded}
 	switch {
 	case w.nvml.Error == "":
 		d.Source = sourceNVML
+	case w.devices.GPUs != nil:
+		d.Source = sourceLibcuda
 	case w.smi.Driver != "":
 		d.Source = sourceSMI
 	case w.cuda.CUDA > 0:
@@ -190,6 +209,9 @@ func cudaVersion(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) 
 // empty where there is none, and nil where nobody could say.
 func (w *witnesses) gpus(d *facts.Driver, env, unknown map[string]string) []facts.GPU {
 	answers, listed := w.nvml.GPUs, w.nvml.Error == ""
+	if !listed && w.devices.GPUs != nil {
+		answers, listed = w.devices.GPUs, true
+	}
 	if !listed && w.smi.GPUs != nil && w.smiErr == "" {
 		answers, listed = w.smi.GPUs, true
 	}
@@ -209,8 +231,11 @@ func (w *witnesses) gpus(d *facts.Driver, env, unknown map[string]string) []fact
 			}
 			unknown[key] = why
 		}
+		if a.Idle {
+			unknown[fmt.Sprintf("gpus[%d].mig", i)] = "MIG is on and has no instance, so no CUDA program sees this GPU"
+		}
 		gpus = append(gpus, facts.GPU{Index: i, Name: a.Name, CC: a.CC, UUID: a.UUID, Memory: a.Memory,
-			Visible: seen[i], MIG: a.MIG, PCI: a.PCI})
+			Visible: seen[i] && !a.Idle, MIG: a.MIG, MIGs: a.MIGs, PCI: a.PCI, PCIID: w.idAt(a.PCI)})
 	}
 	for _, b := range w.bus {
 		if slices.ContainsFunc(answers, func(a gpuAnswer) bool { return a.PCI == b.Address }) {
@@ -225,9 +250,22 @@ func (w *witnesses) gpus(d *facts.Driver, env, unknown map[string]string) []fact
 	// WSL shows its GPU on no PCI bus: an empty bus proves nothing there.
 	if !listed && len(gpus) == 0 && (!w.busSeen || slices.Contains(w.where, whereWSL2)) {
 		unknown["gpus"] = w.nvml.Error + "; " + w.smiErr
+		if w.devices.Code != 0 {
+			unknown["gpus"] += "; libcuda: " + w.devices.Error
+		}
 		return nil
 	}
 	return gpus
+}
+
+// idAt is the vendor and device number at an address of the bus.
+func (w *witnesses) idAt(address string) string {
+	for _, b := range w.bus {
+		if b.Address == address {
+			return b.ID
+		}
+	}
+	return ""
 }
 
 // bound are the bus's GPUs that the loaded kernel driver has taken, for when
@@ -246,7 +284,7 @@ func (w *witnesses) bound() []gpuAnswer {
 
 // busOnly judges a GPU on the bus that the driver does not list.
 func (w *witnesses) busOnly(b busGPU, d *facts.Driver) (g facts.GPU, why string, ok bool) {
-	g = facts.GPU{Name: b.Model, PCI: b.Address}
+	g = facts.GPU{Name: b.Model, PCI: b.Address, PCIID: b.ID}
 	switch {
 	case b.Driver == "nvidia" && slices.Contains(w.where, whereContainer):
 		// /sys shows the whole machine; the container was given other GPUs.
