@@ -128,4 +128,6 @@ type Problem struct {
 	Code string `json:"code"`
 	Text string `json:"text"`
 	Cure string `json:"cure,omitempty"`
+	// Bundles are those that it refuses; none for what is wrong with the host itself.
+	Bundles []string `json:"bundles,omitempty"`
 }

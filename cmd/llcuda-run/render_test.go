@@ -50,7 +50,7 @@ func TestCandidatesOfEveryVerdictInOrderOnEightyColumns(t *testing.T) {
 	}
 	before := slices.Clone(candidates)
 	var b bytes.Buffer
-	writeCandidates(&b, &facts.Choice{Bundle: "native-two"}, candidates)
+	writeCandidates(&b, false, &facts.Choice{Bundle: "native-two"}, candidates)
 	if diff := cmp.Diff(before, candidates); diff != "" {
 		t.Errorf("the caller's list was changed:\n%s", diff)
 	}
@@ -82,7 +82,7 @@ func TestCandidatesOfEveryVerdictInOrderOnEightyColumns(t *testing.T) {
 
 func TestWithoutAChoiceNoneIsMarked(t *testing.T) {
 	var b bytes.Buffer
-	writeCandidates(&b, nil, []facts.Candidate{{Bundle: "x", Verdict: facts.VerdictCPU}})
+	writeCandidates(&b, false, nil, []facts.Candidate{{Bundle: "x", Verdict: facts.VerdictCPU}})
 	if got := b.String(); got != "  cpu      x\n" {
 		t.Errorf("%q", got)
 	}
