@@ -193,6 +193,13 @@ func (t *Table) generation(p *prepared, g *gpu) {
 		g.refuse(facts.Reason{Code: facts.DriverTooOld, Need: &facts.Need{Driver: first}, Have: &facts.Need{CUDA: p.Driver.CUDA, Driver: kernel.String()}, Sure: sure,
 			Fix:  "update the driver to " + first + " or newer",
 			Text: fmt.Sprintf("Driver %s does not know a GPU of compute capability %s; the first that does is %s.", kernel, g.cc, first)})
+	} else if isa, _ := t.MinISA(g.cc.SM()); first == "" && isa != "" {
+		// No record: but a driver that does not know the target can hardly know the chip.
+		if d := t.isas[isa]; p.driver.High.Known() && p.driver.High.Less(d.cuda) {
+			g.doubt(facts.Reason{Code: facts.UnknownFact, Have: &facts.Need{CUDA: p.Driver.CUDA, Driver: kernel.String()}, Need: &facts.Need{CUDA: d.cuda.String()}, Sure: "false",
+				Fix:  "give a driver that reports CUDA " + d.cuda.String() + " or newer",
+				Text: fmt.Sprintf("The first driver that knows a GPU of compute capability %s is not recorded; CUDA %s is the first with a target for it, and driver %s reports %s.", g.cc, d.cuda, kernel, p.driver.High)})
+		}
 	}
 }
 
