@@ -37,7 +37,8 @@ func (t *Table) driverSide(p *prepared) {
 			Text: "The libcuda.so.1 that programs find is the CUDA toolkit's stub, not the driver's library."})
 		return
 	}
-	if p.Driver != nil && p.Driver.InitError != 0 {
+	// Where the kernel module did not take a GPU, that is why libcuda finds none.
+	if d := p.Driver; d != nil && d.InitError != 0 && (d.InitError != 100 || !slices.ContainsFunc(p.GPUs, func(g facts.GPU) bool { return g.Dropped })) {
 		t.initFailed(p)
 		return
 	}
@@ -181,7 +182,7 @@ func (t *Table) generation(p *prepared, g *gpu) {
 	if !kernel.Known() {
 		return
 	}
-	if last, arch, sure := t.LastBranch(g.cc); last != "" && kernel.Major() > version(last).Major() {
+	if last, arch, sure := t.LastBranch(g.cc); last != "" && t.branchOf(kernel) > version(last).Major() {
 		g.refuse(dropped(g.title(), arch, last, kernel.String(), sure))
 		return
 	}
@@ -235,7 +236,7 @@ func (t *Table) droppedGPU(p *prepared, g facts.GPU) facts.Reason {
 	if p.Driver != nil {
 		kernel = p.Driver.Kernel
 	}
-	if known && last == "" || last != "" && version(kernel).Known() && version(kernel).Major() <= version(last).Major() {
+	if known && last == "" || last != "" && version(kernel).Known() && t.branchOf(version(kernel)) <= version(last).Major() {
 		// This driver's branch does support such a GPU: it was not taken for another reason.
 		return facts.Reason{Code: facts.NoDriver, Have: &facts.Need{Driver: kernel}, Sure: "false",
 			Fix:  "see what the kernel says of it: dmesg | grep -i nvrm (the open kernel modules need Turing or newer)",

@@ -112,6 +112,23 @@ func TestVerdictsOnHosts(t *testing.T) {
 		}), "refused", []string{facts.CompatNotSupported}, 804},
 		{"forward-compat on a T4 counts as what it is", cudaFile("12.4", own(1, "p75@8.5")), with("555.42.06", []string{"7.5"}, func(h *facts.Host) { h.Driver.Kernel, h.Driver.Compat, h.GPUs[0].Name = "535.104.05", true, "Tesla T4" }), "jit", nil, 0},
 		{"forward-compat on a GPU without a name", native, with("555.42.06", []string{"8.6"}, func(h *facts.Host) { h.Driver.Kernel, h.Driver.Compat = "535.104.05", true }), "unknown", []string{facts.UnknownFact}, 0},
+		{"forward-compat over a branch that its images do not accept", native, with("570.124.06", []string{"7.5"}, func(h *facts.Host) { h.Driver.Kernel, h.Driver.Compat, h.GPUs[0].Name = "525.85.12", true, "Tesla T4" }), "unknown", []string{facts.UnknownFact}, 0},
+		{"forward-compat over one that they do", native, with("570.124.06", []string{"7.5"}, func(h *facts.Host) { h.Driver.Kernel, h.Driver.Compat, h.GPUs[0].Name = "535.104.05", true, "Tesla T4" }), "native", nil, 0},
+		{"forward-compat over a newer kernel module of its own CUDA", native, with("570.124.06", []string{"7.5"}, func(h *facts.Host) { h.Driver.Kernel, h.Driver.Compat, h.GPUs[0].Name = "570.26", true, "Tesla T4" }), "native", nil, 0},
+		{"forward-compat older than the kernel module", native, with("535.129.03", []string{"7.5"}, func(h *facts.Host) { h.Driver.Kernel, h.Driver.Compat, h.GPUs[0].Name = "550.54.15", true, "Tesla T4" }), "unknown", []string{facts.UnknownFact}, 0},
+		{"libcuda itself answers 803", native, with("550.54.15", []string{"7.5"}, func(h *facts.Host) { h.Driver.InitError = 803 }), "refused", []string{facts.DriverMismatch}, 803},
+		{"libcuda itself answers 804", native, with("550.54.15", []string{"8.6"}, func(h *facts.Host) { h.Driver.InitError = 804 }), "refused", []string{facts.CompatNotSupported}, 804},
+		{"libcuda itself finds no device", native, with("550.54.15", []string{"8.6"}, func(h *facts.Host) { h.Driver.InitError = 100 }), "refused", []string{facts.NoGPU}, 100},
+		{"libcuda answers a number that no code stands for", native, with("550.54.15", []string{"8.6"}, func(h *facts.Host) { h.Driver.InitError = 999 }), "refused", []string{facts.NoDriver}, 999},
+		{"the fabric of the GPUs is not up", native, with("550.54.15", []string{"8.6"}, func(h *facts.Host) { h.Driver.InitError = 802 }), "refused", []string{facts.NoDriver}, 802},
+		{"MIG on and no instance", native, with("550.54.15", []string{"8.6"}, func(h *facts.Host) { h.GPUs[0].MIG, h.GPUs[0].Visible = true, false }), "refused", []string{facts.NoGPU}, 100},
+		{"a MIG instance", native, with("550.54.15", []string{"8.6"}, func(h *facts.Host) { h.GPUs[0].MIG, h.GPUs[0].MIGs = true, []string{"MIG-1"} }), "native", nil, 0},
+		{"a GPU that the bus alone names", native, with("550.54.15", []string{""}, func(h *facts.Host) { h.GPUs[0].PCIID = "10de:1eb8" }), "native", []string{facts.UnknownFact}, 0},
+		{"a P100 that R590 did not take, by its number", native, with("590.48.01", nil, func(h *facts.Host) { h.GPUs = []facts.GPU{{PCIID: "10de:15f8", Dropped: true}} }), "refused", []string{facts.GPUDropped}, 100},
+		{"a T4 that the driver did not take for another reason", native, with("590.48.01", nil, func(h *facts.Host) { h.GPUs = []facts.GPU{{PCIID: "10de:1eb8", Dropped: true}} }), "refused", []string{facts.NoDriver}, 0},
+		{"a given driver that can hardly know the GPU", cudaFile("12.8", own(1, "100")), with("570.86.15", []string{"10.7"}, func(h *facts.Host) { h.Driver.Source = SourceGiven }), "unknown", []string{facts.UnknownFact}, 0},
+		{"a driver that lists the same GPU does know it", cudaFile("12.8", own(1, "100")), hostWith("570.86.15", "10.7"), "native", nil, 0},
+		{"Pascal under Windows' 581 in WSL is still branch 580", cudaFile("12.4", own(1, "61")), with("580.82.07", []string{"6.1"}, func(h *facts.Host) { h.Driver.Kernel, h.Where = "581.57", []string{"wsl2"} }), "native", nil, 0},
 		{"P100 under R590", cudaFile("12.4", own(1, "60")), hostWith("590.48.01", "6.0"), "refused", []string{facts.GPUDropped}, 100},
 		{"P100 under R580", cudaFile("12.4", own(1, "60")), hostWith("580.82.07", "6.0"), "native", nil, 0},
 		{"a dropped GPU beside one that works", native, with("590.48.01", []string{"7.5"}, func(h *facts.Host) {
@@ -194,6 +211,14 @@ func TestABundleIsHeldAgainstPlatformProcessorAndLibraries(t *testing.T) {
 		"a system library is not CUDA's": {func(c *CandidateInput, h *facts.Host) {
 			c.App.Needs = append(c.App.Needs, bundles.Need{Soname: "libgomp.so.1"})
 		}, "native", []string{facts.UnknownFact}},
+		"a system library that is not there": {func(c *CandidateInput, h *facts.Host) {
+			c.App.Needs = append(c.App.Needs, bundles.Need{Soname: "libgomp.so.1"})
+			h.Lacks = []string{"libgomp.so.1"}
+		}, "refused", []string{facts.MissingLibrary}},
+		"a system library that is": {func(c *CandidateInput, h *facts.Host) {
+			c.App.Needs = append(c.App.Needs, bundles.Need{Soname: "libgomp.so.1"})
+			h.Libs = append(h.Libs, facts.HostLib{Soname: "libgomp.so.1", Path: "/usr/lib/libgomp.so.1"})
+		}, "native", nil},
 		"the runtime part lacks the GPU": {func(c *CandidateInput, h *facts.Host) {
 			c.UseHost = false
 			c.Runtime = &bundles.Part{Floors: Floors(cudaFile("12.4", theirs(1, "80"))), Provides: []bundles.Library{{Soname: "libcublas.so.12", Version: "12.4.5.8"}}}

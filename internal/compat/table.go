@@ -173,6 +173,19 @@ func (t *Table) LastBranch(cc CC) (branch, arch, sure string) {
 	return "", "", ""
 }
 
+// branchOf is the branch of a driver: the newest of the table that is not above
+// its number. Windows numbers its drivers of branch 580 on to 581 and 582, and
+// in WSL they are the kernel's half.
+func (t *Table) branchOf(driver Version) int {
+	branch := driver.Major()
+	for _, b := range t.Facts.DriverBranches.Branches {
+		if n := version(b.Branch).Major(); n <= driver.Major() {
+			branch = n
+		}
+	}
+	return branch
+}
+
 // FirstDriver is the first driver that knows a GPU, "" where that is not
 // recorded. It is a fact of hosts, never a floor of a file.
 func (t *Table) FirstDriver(cc CC) (driver, sure string) {

@@ -110,6 +110,36 @@ func TestNamesLeadToComputeCapabilities(t *testing.T) {
 	}
 }
 
+func TestNumbersOfTheBusLeadToComputeCapabilities(t *testing.T) {
+	seen := map[string]string{}
+	for _, p := range table().Facts.GPUs.PCI {
+		if _, ok := table().CCByName(p.Name); !ok {
+			t.Errorf("%s has numbers and no compute capability", p.Name)
+		}
+		for _, id := range p.IDs {
+			if other, twice := seen[id]; twice {
+				t.Errorf("%s is %s and %s", id, other, p.Name)
+			}
+			seen[id] = p.Name
+		}
+	}
+	for id, want := range map[string]string{"10de:1eb8": "Tesla T4", "10de:15f8": "Tesla P100-PCIE-16GB", "1002:1eb8": "", "1eb8": "", "": ""} {
+		if got := table().NameByPCI(id); got != want {
+			t.Errorf("%q: %q, want %q", id, got, want)
+		}
+	}
+}
+
+func TestForwardCompatBasesAreBranchesOfTheTable(t *testing.T) {
+	for _, p := range table().Facts.ForwardCompat.Packages {
+		for _, base := range p.Base {
+			if cuda, _ := table().CUDAOf(base + ".1"); cuda == "" || !version(cuda).Less(version(p.CUDA)) {
+				t.Errorf("the package of CUDA %s runs over branch %s, which reports %q", p.CUDA, base, cuda)
+			}
+		}
+	}
+}
+
 func TestErrorsHaveTheirReason(t *testing.T) {
 	for code, want := range map[int]string{35: "driver-too-old", 222: "ptx-isa-too-new", 209: "no-kernel-image", 500: "no-kernel-image", 200: "compression-too-new", 804: "compat-not-supported",
 		803: "driver-mismatch", 34: "stub-libcuda", 221: "jit-missing", 36: "call-needs-newer-driver", 100: "no-gpu"} {
