@@ -28,6 +28,17 @@ type Table struct {
 	tegra    map[CC]string
 	families [][]CC
 	ccs      []CC
+	ordered  []isaOf
+	branches []branchVersion
+}
+
+// isaOf is a PTX ISA and the CUDA that knows it, read once.
+type isaOf struct{ isa, cuda Version }
+
+// branchVersion is a driver branch and the CUDA that it reports.
+type branchVersion struct {
+	major int
+	cuda  Version
 }
 
 // Load returns the embedded table, parsed once. An error means that this
@@ -85,7 +96,7 @@ func (t *Table) index() error {
 			d.sure = weakest(d.sure, sure)
 		}
 		t.isas[i.ISA] = d
-		ver(i.ISA)
+		t.ordered = append(t.ordered, isaOf{ver(i.ISA), d.cuda})
 	}
 	for _, c := range t.Facts.Tegra.Chips {
 		if c.Verified != "false" {
@@ -104,8 +115,7 @@ func (t *Table) index() error {
 	}
 	slices.SortFunc(t.ccs, CC.Compare)
 	for _, b := range t.Facts.DriverBranches.Branches {
-		ver(b.Branch)
-		ver(b.CUDA)
+		t.branches = append(t.branches, branchVersion{ver(b.Branch).Major(), ver(b.CUDA)})
 		ver(b.MaxPTXISA)
 	}
 	for _, k := range t.Facts.Compression.Kinds {
@@ -178,9 +188,9 @@ func (t *Table) LastBranch(cc CC) (branch, arch, sure string) {
 // in WSL they are the kernel's half.
 func (t *Table) branchOf(driver Version) int {
 	branch := driver.Major()
-	for _, b := range t.Facts.DriverBranches.Branches {
-		if n := version(b.Branch).Major(); n <= driver.Major() {
-			branch = n
+	for _, b := range t.branches {
+		if b.major <= driver.Major() {
+			branch = b.major
 		}
 	}
 	return branch
@@ -232,13 +242,17 @@ func (t *Table) Targets(toolkit string) (sms []string, sure string) {
 // MaxISA is the newest PTX ISA that a driver of this CUDA version knows, "" if
 // that is older than the table.
 func (t *Table) MaxISA(cuda string) string {
-	have, isa, best := version(cuda).minor(), "", Version{}
-	for _, i := range t.Facts.PTXISAs.ISAs {
-		if c := version(i.CUDA); have.Known() && c.Compare(have) <= 0 && best.Less(version(i.ISA)) {
-			isa, best = i.ISA, version(i.ISA)
+	return t.maxISA(version(cuda)).String()
+}
+
+func (t *Table) maxISA(cuda Version) (best Version) {
+	have := cuda.minor()
+	for _, i := range t.ordered {
+		if have.Known() && i.cuda.Compare(have) <= 0 && best.Less(i.isa) {
+			best = i.isa
 		}
 	}
-	return isa
+	return best
 }
 
 // CCByName finds the compute capability of a GPU by its product name, the last
