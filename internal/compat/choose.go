@@ -82,7 +82,7 @@ func Decide(m *bundles.Manifest, h facts.Host, o ChooseOptions) Decision {
 		}
 	}
 	if d.Choice == nil && !o.CPU && len(p.gpus) > 1 && !p.hostSide.refused {
-		t.propose(&d, all, p, o)
+		t.propose(&d, m, all, p, o)
 	}
 	if d.Choice == nil && d.Explanation == "" {
 		d.Explanation = nothing(all, o)
@@ -240,68 +240,60 @@ func (e *entry) choice() *facts.Choice {
 }
 
 // propose looks for the bundle that serves the most GPUs, machine code first,
-// where none serves all: chosen if the user allows hiding, else only said.
-func (t *Table) propose(d *Decision, all []*entry, p *prepared, o ChooseOptions) {
-	var best *entry
+// where none serves all: chosen if the user allows hiding, else only said. What
+// is proposed was judged again without the GPUs to hide.
+func (t *Table) propose(d *Decision, m *bundles.Manifest, all []*entry, p *prepared, o ChooseOptions) {
+	var best, without *entry
 	var keep, hide []facts.GPU
-	var jit, bestJIT int
 	for _, e := range all {
-		if e.bundle.Source.Fixture && !o.Fixture || len(e.GPUs) != len(p.gpus) || e.refusedBeyondGPUs() {
+		if e.bundle.Source.Fixture && !o.Fixture || len(e.GPUs) != len(p.gpus) {
 			continue
 		}
-		var k, x []facts.GPU
-		jit = 0
+		var x []facts.GPU
+		rest := *p
+		rest.gpus = nil
 		for n, g := range e.GPUs {
-			switch g.Verdict {
-			case facts.VerdictNative:
-				k = append(k, p.gpus[n].GPU)
-			case facts.VerdictJIT:
-				jit++
-				k = append(k, p.gpus[n].GPU)
-			default:
+			if g.Verdict == facts.VerdictNative || g.Verdict == facts.VerdictJIT {
+				rest.gpus = append(rest.gpus, p.gpus[n])
+			} else {
 				x = append(x, p.gpus[n].GPU)
 			}
 		}
-		if len(k) > len(keep) || len(k) > 0 && len(k) == len(keep) && jit < bestJIT {
-			best, keep, hide, bestJIT = e, k, x, jit
+		k := len(rest.gpus)
+		if k == 0 || len(x) == 0 || k < len(keep) {
+			continue
+		}
+		again := t.entry(m, e.bundle, &rest, o)
+		if again.Verdict != facts.VerdictNative && again.Verdict != facts.VerdictJIT || k == len(keep) && again.order >= without.order {
+			continue
+		}
+		best, without, hide, keep = e, again, x, nil
+		for _, g := range rest.gpus {
+			keep = append(keep, g.GPU)
 		}
 	}
 	if best == nil {
 		return
 	}
-	choice := best.choice()
-	choice.Via = facts.ViaSASS
-	if bestJIT > 0 {
-		choice.Via = facts.ViaPTX
-	}
+	choice := without.choice()
 	var titles []string
 	for _, g := range hide {
 		choice.Hide = append(choice.Hide, g.Index)
 		titles = append(titles, gpuTitle(g))
 	}
-	text := fmt.Sprintf("Bundle %s serves the GPUs of this host if %s is hidden.", best.bundle.ID, strings.Join(titles, " and "))
-	d.Proposal, d.Explanation = choice, text
+	fix := visibleDevices(keep)
+	d.Proposal = choice
+	d.Explanation = fmt.Sprintf("No bundle serves all GPUs of this host. Bundle %s serves the others if %s is hidden: %s", best.bundle.ID, strings.Join(titles, " and "), fix)
 	if o.Hide {
-		d.Choice, d.Fetch = choice, best.fetch
+		d.Choice, d.Fetch = choice, without.fetch
 		return
 	}
-	fix := visibleDevices(keep)
 	for i, r := range best.Reasons {
 		if r.Code != facts.UnknownFact {
 			best.Reasons[i].Fix = strings.TrimSuffix(r.Fix, ".") + "; or hide " + strings.Join(titles, " and ") + ": " + fix
 			break
 		}
 	}
-}
-
-// refusedBeyondGPUs: something other than a GPU speaks against it.
-func (e *entry) refusedBeyondGPUs() bool {
-	own := func(r facts.Reason) bool {
-		return slices.ContainsFunc(e.GPUs, func(g facts.GPUVerdict) bool {
-			return slices.ContainsFunc(g.Reasons, func(q facts.Reason) bool { return same(q, r) })
-		})
-	}
-	return slices.ContainsFunc(e.Reasons, func(r facts.Reason) bool { return r.Code != facts.UnknownFact && !own(r) })
 }
 
 // visibleDevices is what to type. UUIDs do not depend on the order in which CUDA
