@@ -171,7 +171,14 @@ func describeChoice(c *facts.Choice) string {
 // wrap breaks text at spaces so that no line is longer than width columns;
 // further lines start with indent.
 func wrap(text string, width int, indent string) string {
-	return wrapWords(strings.Fields(text), width, indent)
+	words := strings.Fields(text)
+	for i := 0; i+1 < len(words); i++ {
+		if words[i] == "export" { // a command to type stays on one line
+			words[i] += " " + words[i+1]
+			words = slices.Delete(words, i+1, i+2)
+		}
+	}
+	return wrapWords(words, width, indent)
 }
 
 // wrapWords is wrap where the breaks may be. A word that is longer than width

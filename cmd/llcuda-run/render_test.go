@@ -24,6 +24,7 @@ func TestWrapBreaksAtSpacesOnly(t *testing.T) {
 		"spaces and line ends become one":     {" one \n two\t three ", 20, "", "one two three"},
 		"a long word is never broken":         {"a unbreakable b", 4, "", "a\nunbreakable\nb"},
 		"a long word at the start":            {"unbreakable b", 4, "", "unbreakable\nb"},
+		"a command is typed whole":            {"say export A=1 now", 9, "", "say\nexport A=1\nnow"},
 		"columns are counted, not bytes":      {"ÄÖÜ äöü", 7, "", "ÄÖÜ äöü"},
 		"the width is that of text, not lead": {"aa bb cc", 5, "        ", "aa bb\n        cc"},
 	} {

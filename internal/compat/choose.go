@@ -264,12 +264,15 @@ func (t *Table) propose(d *Decision, m *bundles.Manifest, all []*entry, p *prepa
 			continue
 		}
 		again := t.entry(m, e.bundle, &rest, o)
-		if again.Verdict != facts.VerdictNative && again.Verdict != facts.VerdictJIT || k == len(keep) && again.order >= without.order {
+		if again.Verdict != facts.VerdictNative && again.Verdict != facts.VerdictJIT {
 			continue
 		}
-		best, without, hide, keep = e, again, x, nil
-		for _, g := range rest.gpus {
-			keep = append(keep, g.GPU)
+		kept := make([]facts.GPU, k)
+		for i, g := range rest.gpus {
+			kept[i] = g.GPU
+		}
+		if best == nil || cmp.Or(cmp.Compare(k, len(keep)), cmp.Compare(without.order, again.order), abler(kept, keep)) > 0 {
+			best, without, hide, keep = e, again, x, kept
 		}
 	}
 	if best == nil {
@@ -281,7 +284,7 @@ func (t *Table) propose(d *Decision, m *bundles.Manifest, all []*entry, p *prepa
 		choice.Hide = append(choice.Hide, g.Index)
 		titles = append(titles, gpuTitle(g))
 	}
-	fix := visibleDevices(keep)
+	fix := visibleDevices(keep, p.GPUs)
 	d.Proposal = choice
 	d.Explanation = fmt.Sprintf("No bundle serves all GPUs of this host. Bundle %s serves the others if %s is hidden: %s", best.bundle.ID, strings.Join(titles, " and "), fix)
 	if o.Hide {
@@ -296,16 +299,53 @@ func (t *Table) propose(d *Decision, m *bundles.Manifest, all []*entry, p *prepa
 	}
 }
 
+// beginning is the first group of a UUID's digits, or all of it where another GPU
+// of the host begins alike.
+func beginning(g facts.GPU, all []facts.GPU) string {
+	const first = len("GPU-00000000")
+	if len(g.UUID) <= first {
+		return g.UUID
+	}
+	for _, other := range all {
+		if other.UUID != g.UUID && strings.HasPrefix(other.UUID, g.UUID[:first]) {
+			return g.UUID
+		}
+	}
+	return g.UUID[:first]
+}
+
+// abler compares two sets of GPUs: by memory, where that of all is known, then by
+// the highest compute capability.
+func abler(a, b []facts.GPU) int {
+	sum := func(gpus []facts.GPU) (memory int64, known bool, best CC) {
+		known = true
+		for _, g := range gpus {
+			memory, known = memory+g.Memory, known && g.Memory > 0
+			if cc, err := ParseCC(g.CC); err == nil && best.Compare(cc) < 0 {
+				best = cc
+			}
+		}
+		return memory, known, best
+	}
+	m1, ok1, cc1 := sum(a)
+	m2, ok2, cc2 := sum(b)
+	if ok1 && ok2 && m1 != m2 {
+		return cmp.Compare(m1, m2)
+	}
+	return cc1.Compare(cc2)
+}
+
 // visibleDevices is what to type. UUIDs do not depend on the order in which CUDA
-// counts; numbers are nvidia-smi's, so that order is asked for.
-func visibleDevices(keep []facts.GPU) string {
+// counts, and their beginnings will do where they tell the GPUs apart; numbers
+// are nvidia-smi's, so that order is asked for.
+func visibleDevices(keep, all []facts.GPU) string {
 	var ids []string
 	for _, g := range keep {
 		if g.UUID == "" {
 			ids = nil
 			break
 		}
-		ids = append(ids, g.UUID)
+		ids = append(ids, beginning(g, all))
 	}
 	if ids != nil {
 		return "export CUDA_VISIBLE_DEVICES=" + strings.Join(ids, ",")

@@ -288,6 +288,7 @@ func (t *Table) noGPU(p *prepared) {
 			why = NotGiven
 		}
 		v.doubt(facts.Reason{Code: facts.UnknownFact, Sure: "false", Fix: "give --sm, or run llcuda-run doctor", Text: fmt.Sprintf("The GPUs are not known (%s).", why)})
+	case len(p.GPUs) == 0 && p.Driver != nil && p.Driver.InitError == 100: // libcuda's own word for it
 	case len(p.GPUs) == 0:
 		v.refuse(facts.Reason{Code: facts.NoGPU, CUDAError: 100, Sure: "measured", Fix: "use a machine with an NVIDIA GPU, or ask for the CPU build: --cpu",
 			Text: "There is no NVIDIA GPU on this host."})

@@ -100,7 +100,7 @@ func TestEveryFieldOfAProfileNamesItsSource(t *testing.T) {
 		case "recorded": // a machine that was really seen
 			recorded++
 			for field, s := range p.Sources {
-				if !strings.HasPrefix(s, "docs/proof/") {
+				if !strings.HasPrefix(s, "docs/proof/") && !strings.HasPrefix(s, "read by llcuda-run doctor ") {
 					t.Errorf("%s: %s is called recorded and comes from %s", name, field, s)
 				}
 			}
@@ -112,7 +112,7 @@ func TestEveryFieldOfAProfileNamesItsSource(t *testing.T) {
 			t.Errorf("%s: schema %d, about %q", name, p.Schema, p.About)
 		}
 	}
-	if recorded != 1 {
+	if recorded < 2 {
 		t.Errorf("%d recorded machines", recorded)
 	}
 }

@@ -14,15 +14,16 @@ func TestWhatIsWrongWithAHostItself(t *testing.T) {
 		host facts.Host
 		want []string
 	}{
-		"nothing":                          {hostWith("550.54.15", "7.5"), []string{}},
-		"a machine without GPU and driver": {facts.Host{GPUs: []facts.GPU{}, Unknown: map[string]string{"driver": "none"}}, []string{}},
-		"a driver and no GPU":              {hostWith("550.54.15"), []string{facts.NoGPU}},
-		"a GPU and no driver":              {facts.Host{GPUs: []facts.GPU{{PCIID: "10de:1eb8"}}}, []string{facts.NoDriver}},
-		"a simulated host is not told of":  {facts.Host{Unknown: map[string]string{"driver": NotGiven, "gpus": NotGiven}}, []string{}},
-		"two halves":                       {change(hostWith("550.54.15", "7.5"), func(h *facts.Host) { h.Driver.Kernel = "550.54.14" }), []string{facts.DriverMismatch}},
-		"WSL's two halves are no trouble":  {change(hostWith("550.54.15", "7.5"), func(h *facts.Host) { h.Driver.Kernel, h.Where = "551.61", []string{"wsl2"} }), []string{}},
-		"hidden by the environment":        {change(hostWith("550.54.15", "7.5"), func(h *facts.Host) { h.GPUs[0].Visible, h.Env = false, map[string]string{"CUDA_VISIBLE_DEVICES": "-1"} }), []string{facts.NoGPU}},
-		"a stub":                           {change(hostWith("550.54.15", "7.5"), func(h *facts.Host) { h.Unknown = map[string]string{"driver.libcuda": "a stub for linking"} }), []string{facts.StubLibcuda}},
+		"nothing":                                     {hostWith("550.54.15", "7.5"), []string{}},
+		"a machine without GPU and driver":            {facts.Host{GPUs: []facts.GPU{}, Unknown: map[string]string{"driver": "none"}}, []string{}},
+		"a driver and no GPU":                         {hostWith("550.54.15"), []string{facts.NoGPU}},
+		"libcuda's word that there is none is enough": {change(hostWith("550.54.15"), func(h *facts.Host) { h.Driver.InitError = 100 }), []string{facts.NoGPU}},
+		"a GPU and no driver":                         {facts.Host{GPUs: []facts.GPU{{PCIID: "10de:1eb8"}}}, []string{facts.NoDriver}},
+		"a simulated host is not told of":             {facts.Host{Unknown: map[string]string{"driver": NotGiven, "gpus": NotGiven}}, []string{}},
+		"two halves":                                  {change(hostWith("550.54.15", "7.5"), func(h *facts.Host) { h.Driver.Kernel = "550.54.14" }), []string{facts.DriverMismatch}},
+		"WSL's two halves are no trouble":             {change(hostWith("550.54.15", "7.5"), func(h *facts.Host) { h.Driver.Kernel, h.Where = "551.61", []string{"wsl2"} }), []string{}},
+		"hidden by the environment":                   {change(hostWith("550.54.15", "7.5"), func(h *facts.Host) { h.GPUs[0].Visible, h.Env = false, map[string]string{"CUDA_VISIBLE_DEVICES": "-1"} }), []string{facts.NoGPU}},
+		"a stub":                                      {change(hostWith("550.54.15", "7.5"), func(h *facts.Host) { h.Unknown = map[string]string{"driver.libcuda": "a stub for linking"} }), []string{facts.StubLibcuda}},
 		"forward-compat before a GeForce": {change(hostWith("555.42.06", "8.6"), func(h *facts.Host) {
 			h.Driver.Kernel, h.Driver.Compat, h.GPUs[0].Name = "550.54.15", true, "NVIDIA GeForce RTX 3090"
 		}), []string{facts.CompatNotSupported}},
