@@ -21,6 +21,8 @@ type Host struct {
 	Lacks []string `json:"lacks,omitempty"`
 	// Where holds marks of the environment: "container", "wsl2", "colab", "kaggle".
 	Where []string `json:"where,omitempty"`
+	// Sources maps a field ("driver.cuda", "gpus", "libc") to who or what told it.
+	Sources map[string]string `json:"sources,omitempty"`
 	// Unknown maps a field ("driver", "gpus[0].memory") to why it is not known.
 	Unknown map[string]string `json:"unknown,omitempty"`
 }

@@ -262,7 +262,11 @@ func TestASimulatedHostKnowsWhatWasGiven(t *testing.T) {
 		}
 	}
 	base := colab("550.54.15")
-	h, err = SimulatedHost(Simulate{Glibc: "2.17", Base: &base})
+	base.Sources = map[string]string{"driver.cuda": "nvml", "libc": "/lib/libc.so.6"}
+	h, err = SimulatedHost(Simulate{Glibc: "2.17", Driver: "550.54.15", Base: &base})
+	if h.Sources["libc"] != SourceGiven || h.Sources["driver"] != SourceGiven || h.Sources["driver.cuda"] != "" || base.Sources["libc"] == SourceGiven {
+		t.Errorf("sources %v, of the base %v", h.Sources, base.Sources)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

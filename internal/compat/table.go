@@ -275,7 +275,8 @@ func (t *Table) CCByName(name string) (CC, bool) {
 }
 
 // Datacenter says whether a GPU's name is one of those on which NVIDIA supports a
-// forward-compat libcuda. known is false where the name is in no list.
+// forward-compat libcuda. known is false where the name is in no list, and for
+// workstation cards: NVIDIA supports "select NGC Server Ready RTX" ones, unnamed.
 func (t *Table) Datacenter(name string) (yes, known bool) {
 	name = plainName(name)
 	if name == "" {
@@ -286,6 +287,11 @@ func (t *Table) Datacenter(name string) (yes, known bool) {
 			if beginsWith(name, plainName(n)) {
 				return true, true
 			}
+		}
+	}
+	for _, workstation := range []string{"RTX ", "Quadro "} {
+		if strings.HasPrefix(name, workstation) {
+			return false, false
 		}
 	}
 	_, known = t.CCByName(name)

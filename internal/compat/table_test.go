@@ -103,7 +103,8 @@ func TestNamesLeadToComputeCapabilities(t *testing.T) {
 			t.Errorf("%q: got %s, %v, want %q", name, got, ok, want)
 		}
 	}
-	for name, want := range map[string][2]bool{"Tesla T4": {true, true}, "NVIDIA GeForce RTX 3090": {false, true}, "GeForce RTX 9999": {false, true}, "": {false, false}, "Mystery": {false, false}} {
+	for name, want := range map[string][2]bool{"Tesla T4": {true, true}, "NVIDIA GeForce RTX 3090": {false, true}, "GeForce RTX 9999": {false, true}, "": {false, false}, "Mystery": {false, false},
+		"NVIDIA RTX A6000": {false, false}, "Quadro RTX 8000": {false, false}, "NVIDIA TITAN V": {false, true}, "NVIDIA RTX PRO 6000 Blackwell Server Edition": {true, true}} {
 		if yes, known := table().Datacenter(name); [2]bool{yes, known} != want {
 			t.Errorf("data center %q: got %v %v, want %v", name, yes, known, want)
 		}

@@ -53,16 +53,24 @@ func Read(ctx context.Context, o Options) facts.Host {
 	if h.CPU == nil {
 		unknown["cpu"] = "/proc/cpuinfo lists no flags"
 	}
-	h.Libc, h.Glibcxx = readLibc(t, l, unknown)
+	sources := map[string]string{}
+	if h.CPU != nil {
+		sources["cpu"] = "/proc/cpuinfo"
+	}
+	h.Libc, h.Glibcxx = readLibc(t, l, unknown, sources)
 
 	files := findDriver(t, l)
 	w := witnesses{files: files, proc: parseProcVersion(t.text("/proc/driver/nvidia/version")), where: h.Where}
 	w.bus, w.busSeen = readBus(t)
 	w.ask(ctx, t, prober{self: o.Self, env: o.Env, timeout: o.Timeout})
-	h.Driver = w.driver(unknown)
-	h.GPUs = w.gpus(h.Driver, o.Env, unknown)
+	h.Driver = w.driver(unknown, sources)
+	h.GPUs = w.gpus(h.Driver, o.Env, unknown, sources)
 	h.Libs = readLibs(t, l, files, o.Env)
 	h.Lacks = readLacks(l)
+	if h.Libs != nil {
+		sources["libs"] = "folders of the loader, of toolkits and of Python's packages"
+	}
+	h.Sources = sources
 	if len(unknown) > 0 {
 		h.Unknown = unknown
 	}
@@ -136,7 +144,7 @@ func (w *witnesses) ask(ctx context.Context, t tree, p prober) {
 
 // driver joins what they said. Each half has its own reasons for not being
 // known; nil means that there is no sign of a driver at all.
-func (w *witnesses) driver(unknown map[string]string) *facts.Driver {
+func (w *witnesses) driver(unknown, sources map[string]string) *facts.Driver {
 	if w.files.libcuda == "" && w.files.nvml == "" && w.proc == "" && w.smi.Driver == "" && w.nvml.Driver == "" {
 		unknown["driver"] = fmt.Sprintf("no NVIDIA driver found: no %s, no %s, no /proc/driver/nvidia/version", sonameCUDA, sonameNVML)
 		if w.smiErr != "" && w.smiErr != "nvidia-smi not found" {
@@ -158,9 +166,9 @@ func (w *witnesses) driver(unknown map[string]string) *facts.Driver {
 		d.Source = sourceProc
 	}
 	// The kernel's own word first: it is there even where the library's is not.
-	for _, v := range []string{w.proc, w.nvml.Driver, w.smi.Driver} {
-		if v != "" {
-			d.Kernel = v
+	for _, v := range [...]struct{ version, source string }{{w.proc, "/proc/driver/nvidia/version"}, {w.nvml.Driver, sourceNVML}, {w.smi.Driver, sourceSMI}} {
+		if v.version != "" {
+			d.Kernel, sources["driver.kernel"] = v.version, v.source
 			break
 		}
 	}
@@ -169,14 +177,14 @@ func (w *witnesses) driver(unknown map[string]string) *facts.Driver {
 	}
 	switch {
 	case w.cuda.CUDA > 0:
-		d.CUDA = cudaVersion(w.cuda.CUDA)
+		d.CUDA, sources["driver.cuda"] = cudaVersion(w.cuda.CUDA), sourceLibcuda+" ("+w.files.libcuda+")"
 	case w.files.libcuda == "" || w.files.stub || w.cuda.Code != 0:
 		// No libcuda that works: another's number would promise what is not there.
 		unknown["driver.cuda"] = w.libcudaError()
 	case w.nvml.CUDA > 0:
-		d.CUDA = cudaVersion(w.nvml.CUDA)
+		d.CUDA, sources["driver.cuda"] = cudaVersion(w.nvml.CUDA), sourceNVML
 	case w.smi.CUDA != "":
-		d.CUDA = w.smi.CUDA
+		d.CUDA, sources["driver.cuda"] = w.smi.CUDA, sourceSMI
 	default:
 		unknown["driver.cuda"] = w.libcudaError()
 	}
@@ -188,6 +196,8 @@ func (w *witnesses) driver(unknown map[string]string) *facts.Driver {
 		unknown["driver.libcuda"] = sonameCUDA + " not found"
 	case d.Libcuda == "":
 		unknown["driver.libcuda"] = "the file name of " + w.files.libcuda + " holds no version"
+	default:
+		sources["driver.libcuda"] = "the file name of " + w.files.libcuda
 	}
 	return d
 }
@@ -207,16 +217,18 @@ func cudaVersion(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) 
 
 // gpus lists the driver's GPUs and then those that only the bus shows. It is
 // empty where there is none, and nil where nobody could say.
-func (w *witnesses) gpus(d *facts.Driver, env, unknown map[string]string) []facts.GPU {
-	answers, listed := w.nvml.GPUs, w.nvml.Error == ""
+func (w *witnesses) gpus(d *facts.Driver, env, unknown, sources map[string]string) []facts.GPU {
+	answers, listed, source := w.nvml.GPUs, w.nvml.Error == "", sourceNVML
 	if !listed && w.devices.GPUs != nil {
-		answers, listed = w.devices.GPUs, true
+		answers, listed, source = w.devices.GPUs, true, sourceLibcuda
 	}
 	if !listed && w.smi.GPUs != nil && w.smiErr == "" {
-		answers, listed = w.smi.GPUs, true
+		answers, listed, source = w.smi.GPUs, true, sourceSMI
 	}
 	if !listed && d != nil && d.Kernel != "" {
-		answers = w.bound()
+		answers, source = w.bound(), "the PCI bus and /proc/driver/nvidia/gpus"
+	} else if !listed {
+		source = "the PCI bus"
 	}
 	seen, unsure := visible(answers, env)
 	if unsure != "" {
@@ -254,6 +266,9 @@ func (w *witnesses) gpus(d *facts.Driver, env, unknown map[string]string) []fact
 			unknown["gpus"] += "; libcuda: " + w.devices.Error
 		}
 		return nil
+	}
+	if sources["gpus"] = source; len(gpus) > len(answers) && source == sourceNVML {
+		sources["gpus"] += ", and the PCI bus for what it does not list"
 	}
 	return gpus
 }

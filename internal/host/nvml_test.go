@@ -29,8 +29,8 @@ func TestWholeMachinesOfNVML(t *testing.T) {
 			m.env["CUDA_VISIBLE_DEVICES"] = "0,3"
 			unknown := map[string]string{}
 			w := witnesses{files: findDriver(tree{m.root}, newLoader(tree{m.root}, m.env)), nvml: readNVML(c.server), busSeen: true}
-			d := w.driver(unknown)
-			gpus := w.gpus(d, m.env, unknown)
+			d := w.driver(unknown, map[string]string{})
+			gpus := w.gpus(d, m.env, unknown, map[string]string{})
 			if d == nil || d.Kernel != c.server.DriverVersion || d.Source != "nvml" || len(gpus) != 8 {
 				t.Fatalf("driver %+v, %d GPUs", d, len(gpus))
 			}
@@ -71,7 +71,7 @@ func TestMIGWithoutAnInstanceIsSeenByNobody(t *testing.T) {
 	}{"an instance": {nvml.SUCCESS, true}, "none": {nvml.ERROR_NOT_FOUND, false}} {
 		unknown := map[string]string{}
 		w := witnesses{nvml: answer{Driver: "550.54.15", GPUs: []gpuAnswer{readDevice(device(1, c.instance))}}}
-		g := w.gpus(&facts.Driver{}, nil, unknown)[0]
+		g := w.gpus(&facts.Driver{}, nil, unknown, map[string]string{})[0]
 		if g.Visible != c.visible || !g.MIG || (len(g.MIGs) == 1) != c.visible || (unknown["gpus[0].mig"] == "") != c.visible {
 			t.Errorf("%s: %+v %v", name, g, unknown)
 		}
