@@ -85,7 +85,7 @@ func decideRelease(ctx context.Context, s *cli.Streams, h facts.Host, o releaseO
 	if err != nil {
 		return compat.Decision{}, err
 	}
-	return compat.Decide(r.manifest, h, compat.ChooseOptions{Fixture: true, Installed: installedParts(st)}), nil
+	return compat.Decide(r.manifest, h, compat.ChooseOptions{Fixture: true, Installed: installedParts(st), HostFiles: hostFiles(st, r.manifest, h, false)}), nil
 }
 
 // problems are what is wrong with the host itself and, where no bundle fits,

@@ -68,7 +68,8 @@ func pick(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (
 	if err != nil {
 		return p, err
 	}
-	d := compat.Decide(manifest, p.host, compat.ChooseOptions{CPU: o.cpu, Unknown: o.bundle != "", Installed: installedParts(st)})
+	d := compat.Decide(manifest, p.host, compat.ChooseOptions{CPU: o.cpu, Unknown: o.bundle != "", Installed: installedParts(st),
+		HostFiles: hostFiles(st, manifest, p.host, true)})
 	choice := d.Choice
 	if choice == nil {
 		writeCandidates(s.Err, inkFor(s, s.Err), nil, d.Candidates)

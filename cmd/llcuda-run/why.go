@@ -84,7 +84,7 @@ func runWhy(ctx context.Context, s *cli.Streams, o whyOptions) error {
 		// where it may stand for a release.
 		co := compat.ChooseOptions{CPU: o.cpu, Fixture: true}
 		if o.here() { // what is installed here says nothing about another machine
-			co.Installed = installedParts(st)
+			co.Installed, co.HostFiles = installedParts(st), hostFiles(st, r.manifest, h, false)
 		}
 		d := compat.Decide(r.manifest, h, co)
 		answer.Choice, answer.Proposal, answer.Explanation, answer.Candidates = d.Choice, d.Proposal, d.Explanation, d.Candidates

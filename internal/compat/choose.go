@@ -3,6 +3,7 @@ package compat
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -25,7 +26,8 @@ type ChooseOptions struct {
 	// Installed are digests of packed parts that need not be fetched.
 	Installed map[string]bool
 	// HostFiles are what inspect read from the host's copies of libraries, by
-	// path. A copy that was not inspected is taken by SONAME and version.
+	// path, libcublasLt beside libcublas too. A copy that was not inspected, or of
+	// which that does not tell enough, is taken by SONAME and version.
 	HostFiles map[string]facts.File
 }
 
@@ -186,14 +188,36 @@ func (t *Table) hostRuntime(in *CandidateInput, p *prepared, o ChooseOptions) bo
 			found = false
 			continue
 		}
-		if f, ok := o.HostFiles[l.Path]; ok {
-			files = append(files, f)
+		paths := []string{l.Path}
+		if v, ok := strings.CutPrefix(l.Soname, "libcublas.so"); ok { // it loads the one beside itself
+			paths = append(paths, path.Join(path.Dir(l.Path), "libcublasLt.so"+v))
+		}
+		for _, name := range paths {
+			if f, ok := o.HostFiles[name]; ok && t.tells(f, p) {
+				files = append(files, f)
+			}
 		}
 	}
 	if files != nil {
 		in.Runtime = &bundles.Part{Kind: bundles.PartRuntime, Files: files}
 	}
 	return found
+}
+
+// tells says whether the facts of a host's library are enough to judge it on the
+// visible GPUs. Where they are not (it may have been pruned, and no record says
+// what was kept), it is taken as a copy that was not inspected is.
+func (t *Table) tells(f facts.File, p *prepared) bool {
+	at := t.filesAt([]facts.File{f}, nil)
+	if at == nil {
+		return true
+	}
+	for _, g := range p.gpus {
+		if g.known && slices.ContainsFunc(at(g.cc).because, func(token string) bool { return strings.HasPrefix(token, becauseUnknown) }) {
+			return false
+		}
+	}
+	return true
 }
 
 func fetchSize(m *bundles.Manifest, digest string, o ChooseOptions) int64 {
