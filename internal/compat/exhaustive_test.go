@@ -54,22 +54,35 @@ func given(t testing.TB, driver, cc, glibc string) facts.Host {
 	return h
 }
 
+// hosts are the simulated hosts of a compute capability, one for each driver,
+// made ready once: tens of thousands of verdicts are asked of each set.
+func hosts(t testing.TB, cc CC, drivers []Version) []*prepared {
+	out := make([]*prepared, len(drivers))
+	for i, d := range drivers {
+		out[i] = table().prepare(given(t, d.String(), cc.String(), "2.39"))
+	}
+	return out
+}
+
+// withGlibc is a host with another glibc.
+func withGlibc(p *prepared, glibc string) *prepared {
+	q := *p
+	q.Libc, q.libc = glibc, version(glibc)
+	return &q
+}
+
 func runs(c facts.Candidate) bool {
 	return c.Verdict == facts.VerdictNative || c.Verdict == facts.VerdictJIT
 }
 
 // row is what a build is on one GPU: by which way, from which driver to which
 // branch, from which glibc; or the reason why never.
-func row(t testing.TB, b build, cc CC, drivers []Version) string {
+func row(t testing.TB, b build, cc CC, drivers []Version, ready []*prepared) string {
 	in := ForFiles(b.id, []facts.File{b.file})
 	oldest, newest, way := "", "", ""
-	var last facts.Candidate
-	for _, d := range drivers {
-		c := Judge(in, given(t, d.String(), cc.String(), "2.39"))
+	for i, d := range drivers {
+		c := table().judge(in, ready[i])
 		if !runs(c) {
-			if oldest == "" || !slices.Contains(codes(c.Reasons), facts.GPUDropped) {
-				last = c
-			}
 			continue
 		}
 		if oldest == "" {
@@ -92,7 +105,7 @@ func row(t testing.TB, b build, cc CC, drivers []Version) string {
 		} else {
 			branch += ".999"
 		}
-		last = Judge(in, given(t, branch, cc.String(), "2.39"))
+		last := Judge(in, given(t, branch, cc.String(), "2.39"))
 		var why []string
 		for _, r := range last.Reasons {
 			if r.Code != facts.UnknownFact && r.Code != facts.MissingLibrary {
@@ -121,9 +134,13 @@ func TestEveryBuildOnEveryGPU(t *testing.T) {
 		fmt.Fprintf(&b, "# %s, CUDA %s: %s\n", x.id, x.toolkit, x.source)
 	}
 	fmt.Fprintf(&b, "\n%-27s %-5s %-5s %-11s %-7s %-6s %s\n", "# build", "cc", "via", "from driver", "to", "glibc", "because (sure), or why never")
+	ready := map[CC][]*prepared{}
+	for _, cc := range table().CCs() {
+		ready[cc] = hosts(t, cc, drivers)
+	}
 	for _, x := range builds(t) {
 		for _, cc := range table().CCs() {
-			b.WriteString(strings.TrimRight(row(t, x, cc, drivers), " ") + "\n")
+			b.WriteString(strings.TrimRight(row(t, x, cc, drivers, ready[cc]), " ") + "\n")
 		}
 	}
 	const golden = "testdata/every-build-on-every-gpu.txt"
@@ -177,7 +194,15 @@ func expected(b build, cc CC, driver string) (verdict, code string) {
 // The whole product: every driver branch of the data, every compute capability,
 // every glibc, every build; and every driver version that the data names.
 func TestTheWholeProduct(t *testing.T) {
-	branches := table().Branches()
+	var last []Version // of each branch
+	for _, b := range table().Branches() {
+		last = append(last, version(b.Branch+".999"))
+	}
+	known := knownDrivers()
+	atEnd, atKnown := map[CC][]*prepared{}, map[CC][]*prepared{}
+	for _, cc := range table().CCs() {
+		atEnd[cc], atKnown[cc] = hosts(t, cc, last), hosts(t, cc, known)
+	}
 	for _, b := range builds(t) {
 		t.Run(b.id, func(t *testing.T) {
 			t.Parallel()
@@ -190,13 +215,12 @@ func TestTheWholeProduct(t *testing.T) {
 			bundle.App = p
 			bundle.Platform = "" // a simulated host has none
 			judged := 0
-			check := func(cc CC, h facts.Host, glibc, want, code string) {
-				h.Libc = glibc
+			check := func(cc CC, h *prepared, glibc, want, code string) {
 				if b.glibc != "" && version(glibc).Less(version(b.glibc)) {
 					want, code = facts.VerdictRefused, facts.GlibcTooOld
 				}
 				driver := h.Driver.Libcuda
-				c := Judge(in, h)
+				c := table().judge(in, h)
 				judged++
 				if c.Verdict != want || code != "" && !slices.Contains(codes(c.Reasons), code) {
 					t.Fatalf("driver %s, cc %s, glibc %s: %s %v, want %s %s", driver, cc, glibc, c.Verdict, codes(c.Reasons), want, code)
@@ -212,24 +236,23 @@ func TestTheWholeProduct(t *testing.T) {
 				if glibc != "2.17" && glibc != "2.39" {
 					return
 				}
-				if other := Judge(bundle, h); other.Verdict != c.Verdict {
+				if other := table().judge(bundle, h); other.Verdict != c.Verdict {
 					t.Fatalf("driver %s, cc %s, glibc %s: the file is %s, the bundle %s %v", driver, cc, glibc, c.Verdict, other.Verdict, codes(other.Reasons))
 				}
 			}
 			for _, cc := range table().CCs() {
-				for _, branch := range branches {
-					h := given(t, branch.Branch+".999", cc.String(), "2.39")
-					want, code := expected(b, cc, h.Driver.Libcuda)
+				for i, d := range last {
+					want, code := expected(b, cc, d.String())
 					for _, glibc := range glibcs() {
-						check(cc, h, glibc, want, code)
+						check(cc, withGlibc(atEnd[cc][i], glibc), glibc, want, code)
 					}
 				}
-				for _, d := range knownDrivers() {
+				for i, d := range known {
 					want, code := expected(b, cc, d.String())
-					check(cc, given(t, d.String(), cc.String(), "2.39"), "2.39", want, code)
+					check(cc, atKnown[cc][i], "2.39", want, code)
 				}
 			}
-			if want := len(table().CCs()) * len(branches) * 23; judged < want {
+			if want := len(table().CCs()) * len(last) * 23; judged < want {
 				t.Errorf("%d cases, want at least %d", judged, want)
 			}
 		})
