@@ -107,6 +107,9 @@ type Bundle struct {
 	Toolkit string `json:"toolkit,omitempty"`
 	Image   Image  `json:"image"`
 	Source  Source `json:"source"`
+	// Faster are SMs on which a measurement showed this bundle to be faster than
+	// those of older toolkits: there it is chosen before fewer bytes are.
+	Faster []string `json:"faster,omitempty"`
 	// App is a key of Manifest.Parts.
 	App string `json:"app"`
 	// Runtime lists, best first, "host" and keys of Manifest.Parts.

@@ -204,6 +204,11 @@ func (m *Matrix) checkTargets(w *walker, c *cell) {
 	for _, sm := range c.ptx {
 		m.checkSM(w, c, t, sm, "PTX target")
 	}
+	for _, sm := range c.faster {
+		if !slices.ContainsFunc(c.sms, func(s text) bool { return s.S == sm.S }) {
+			w.fail(sm.Line, "cell %q marks SM %s as faster and has no machine code for it", c.id.S, sm.S)
+		}
+	}
 }
 
 func (m *Matrix) checkSM(w *walker, c *cell, t *toolkit, sm text, kind string) {

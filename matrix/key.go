@@ -12,6 +12,7 @@ import (
 // wherever it is built.
 func (m *Matrix) key(c Cell, t *toolkit, images map[string]string, o PlanOptions) string {
 	o.Dirs, o.Jobs, o.Ccache = ContainerDirs, 0, true
+	c.Faster = nil // it decides a choice, not a byte
 	p := m.plan(c, t, images, o)
 	source := o.Source
 	if source.Commit != "" || source.Tree != "" {

@@ -60,6 +60,7 @@ type cell struct {
 	toolkit  text
 	platform text
 	sms, ptx []text
+	faster   []text
 	role     text
 	optional bool
 }
@@ -233,6 +234,7 @@ func readCell(w *walker, n *yaml.Node) *cell {
 		"platform": func(_ text, n *yaml.Node) { c.platform = w.str(n, "a cell's platform") },
 		"sms":      func(_ text, n *yaml.Node) { c.sms = w.strs(n, "sms") },
 		"ptx":      func(_ text, n *yaml.Node) { c.ptx = w.strs(n, "ptx") },
+		"faster":   func(_ text, n *yaml.Node) { c.faster = w.strs(n, "faster") },
 		"role":     func(_ text, n *yaml.Node) { c.role = w.str(n, "a cell's role") },
 		"optional": func(_ text, n *yaml.Node) { c.optional = w.boolean(n, "a cell's optional") },
 	}, "id")
@@ -308,7 +310,15 @@ func (m *Matrix) public(c *cell) Cell {
 		platform = m.platform.S
 	}
 	return Cell{ID: c.id.S, Toolkit: c.toolkit.S, Image: t.image.S, Platform: platform,
-		SMs: plain(c.sms), PTX: plain(c.ptx), Role: c.role.S, Glibc: m.systems[t.system.S].glibc.S}
+		SMs: plain(c.sms), PTX: plain(c.ptx), Faster: faster(c.faster), Role: c.role.S, Glibc: m.systems[t.system.S].glibc.S}
+}
+
+// faster is nil where a cell marks nothing.
+func faster(sms []text) []string {
+	if len(sms) == 0 {
+		return nil
+	}
+	return plain(sms)
 }
 
 // toolkitOf is the block a cell is built with; the cpu block where it names none.

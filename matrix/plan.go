@@ -13,6 +13,9 @@ type Cell struct {
 	SMs []string `json:"sms"`
 	// PTX are targets whose PTX rides along.
 	PTX []string `json:"ptx"`
+	// Faster are those of SMs on which the toolkit was measured to be faster than
+	// an older one: the runner then takes it before fewer bytes.
+	Faster []string `json:"faster,omitempty"`
 	// Role says in a few words what the cell is for.
 	Role string `json:"role,omitempty"`
 	// Glibc is that of the image's system, as the matrix states it: what the

@@ -16,8 +16,13 @@ type Host struct {
 	// Env holds the variables that change what CUDA sees or loads.
 	Env  map[string]string `json:"env,omitempty"`
 	Libs []HostLib         `json:"libs,omitempty"`
+	// Lacks are system libraries that were looked for and are not there
+	// ("libgomp.so.1"); one in neither Libs nor Lacks was not looked for.
+	Lacks []string `json:"lacks,omitempty"`
 	// Where holds marks of the environment: "container", "wsl2", "colab", "kaggle".
 	Where []string `json:"where,omitempty"`
+	// Sources maps a field ("driver.cuda", "gpus", "libc") to who or what told it.
+	Sources map[string]string `json:"sources,omitempty"`
 	// Unknown maps a field ("driver", "gpus[0].memory") to why it is not known.
 	Unknown map[string]string `json:"unknown,omitempty"`
 }
@@ -32,6 +37,9 @@ type Driver struct {
 	CUDA string `json:"cuda,omitempty"`
 	// Compat marks a libcuda that is not the driver's own (forward-compat package).
 	Compat bool `json:"compat"`
+	// InitError is what libcuda's own start answered, where it was asked and
+	// failed: 803, 804, 100, 999.
+	InitError int `json:"init_error,omitempty"`
 	// Source names who said so: "nvml", "libcuda", "nvidia-smi", "proc", "given".
 	Source string `json:"source,omitempty"`
 	// Dir is the folder of the driver's own libcuda.
@@ -53,8 +61,13 @@ type GPU struct {
 	// the bus and no longer known to the driver.
 	Visible bool `json:"visible"`
 	MIG     bool `json:"mig"`
+	// MIGs are the UUIDs of its MIG instances.
+	MIGs []string `json:"migs,omitempty"`
 	// PCI is the device's bus address.
 	PCI string `json:"pci,omitempty"`
+	// PCIID is its vendor and device number on the bus, "10de:1eb8"; it tells
+	// what a GPU is that the driver does not list.
+	PCIID string `json:"pci_id,omitempty"`
 	// Dropped marks a GPU on the bus that the loaded driver does not support any more.
 	Dropped bool `json:"dropped,omitempty"`
 }

@@ -101,19 +101,26 @@ type Choice struct {
 
 // Why is the document of `llcuda-run why --json`.
 type Why struct {
-	Schema     int         `json:"schema"`
-	Host       Host        `json:"host"`
-	Choice     *Choice     `json:"choice"`
-	Candidates []Candidate `json:"candidates"`
+	Schema int     `json:"schema"`
+	Host   Host    `json:"host"`
+	Choice *Choice `json:"choice"`
+	// Proposal is what could be chosen if its Hide were hidden, where Choice is nil.
+	Proposal *Choice `json:"proposal,omitempty"`
+	// Explanation is a sentence where the choice, or that there is none, wants one.
+	Explanation string      `json:"explanation,omitempty"`
+	Candidates  []Candidate `json:"candidates"`
 }
 
 // Doctor is the document of `llcuda-run doctor --json`.
 type Doctor struct {
-	Schema     int         `json:"schema"`
-	Host       Host        `json:"host"`
-	Choice     *Choice     `json:"choice"`
-	Candidates []Candidate `json:"candidates"`
-	Problems   []Problem   `json:"problems"`
+	Schema int     `json:"schema"`
+	Host   Host    `json:"host"`
+	Choice *Choice `json:"choice"`
+	// Proposal and Explanation are as in Why.
+	Proposal    *Choice     `json:"proposal,omitempty"`
+	Explanation string      `json:"explanation,omitempty"`
+	Candidates  []Candidate `json:"candidates"`
+	Problems    []Problem   `json:"problems"`
 }
 
 // Problem is something wrong on the host, and its cure.
@@ -121,4 +128,6 @@ type Problem struct {
 	Code string `json:"code"`
 	Text string `json:"text"`
 	Cure string `json:"cure,omitempty"`
+	// Bundles are those that it refuses; none for what is wrong with the host itself.
+	Bundles []string `json:"bundles,omitempty"`
 }

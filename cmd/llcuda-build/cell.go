@@ -114,8 +114,8 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 
 	part := appPart(name, packed, report)
 	bundle := bundles.Bundle{ID: cell.ID, Cell: cell.ID, Platform: cell.Platform, Toolkit: cell.Toolkit,
-		Image: info.Image, Source: info.Source, App: packed.Digest}
-	if len(part.Needs) > 0 {
+		Image: info.Image, Source: info.Source, Faster: cell.Faster, App: packed.Digest}
+	if compat.NeedsCUDA(part.Needs) {
 		bundle.Runtime = []string{bundles.RuntimeHost}
 	}
 	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: map[string]bundles.Part{packed.Digest: part}}

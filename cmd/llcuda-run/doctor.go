@@ -43,19 +43,19 @@ func runDoctor(ctx context.Context, s *cli.Streams, o doctorOptions) error {
 	if err != nil {
 		return err
 	}
-	report := facts.Doctor{Schema: facts.Schema, Host: h, Candidates: []facts.Candidate{}, Problems: []facts.Problem{}}
-	explanation := ""
+	report := facts.Doctor{Schema: facts.Schema, Host: h, Candidates: []facts.Candidate{}}
 	var failed error
 	if o.from != "" {
 		var d compat.Decision
 		if d, failed = decideRelease(ctx, s, report.Host, o.releaseOptions); failed == nil {
-			report.Choice, report.Candidates, explanation = d.Choice, d.Candidates, d.Explanation
+			report.Choice, report.Proposal, report.Explanation, report.Candidates = d.Choice, d.Proposal, d.Explanation, d.Candidates
 		}
 	}
 	report.Problems = problems(report)
 	if o.json {
 		return errors.Join(s.PrintJSON(report), failed)
 	}
+	paint := inkFor(s, s.Out)
 	writeHost(s.Out, report.Host)
 	switch {
 	case failed != nil:
@@ -63,17 +63,11 @@ func runDoctor(ctx context.Context, s *cli.Streams, o doctorOptions) error {
 		fmt.Fprintln(s.Out, "\nno release was asked: --from SOURCE judges its bundles on this host")
 	default:
 		fmt.Fprintln(s.Out)
-		if report.Choice != nil || explanation == "" {
-			fmt.Fprintln(s.Out, wrap(describeChoice(report.Choice), columns, ""))
-		}
-		if explanation != "" {
-			fmt.Fprintln(s.Out, wrap(explanation, columns, ""))
-		}
-		fmt.Fprintln(s.Out)
-		writeCandidates(s.Out, report.Choice, report.Candidates)
+		writeChoice(s.Out, report.Choice, report.Explanation)
+		writeCandidates(s.Out, paint, report.Choice, report.Candidates)
 	}
 	for _, p := range report.Problems {
-		fmt.Fprintf(s.Out, "\n! %s\n", wrap(p.Text, columns-2, "  "))
+		fmt.Fprintf(s.Out, "\n%s %s\n", paint.of("problem", "!"), wrap(p.Text, columns-2, "  "))
 		if p.Cure != "" {
 			fmt.Fprintf(s.Out, "  → %s\n", wrap(p.Cure, columns-4, "    "))
 		}
@@ -91,39 +85,42 @@ func decideRelease(ctx context.Context, s *cli.Streams, h facts.Host, o releaseO
 	if err != nil {
 		return compat.Decision{}, err
 	}
-	return compat.Decide(r.manifest, h, compat.ChooseOptions{Fixture: true}), nil
+	return compat.Decide(r.manifest, h, compat.ChooseOptions{Fixture: true, Installed: installedParts(st), HostFiles: hostFiles(st, r.manifest, h, false)}), nil
 }
 
-// problems are what is wrong with the host itself, and what refuses every bundle.
+// problems are what is wrong with the host itself and, where no bundle fits,
+// what refuses them: a cure that several bundles share is told once.
 func problems(d facts.Doctor) []facts.Problem {
 	list := []facts.Problem{}
-	add := func(code, text, cure string) { list = append(list, facts.Problem{Code: code, Text: text, Cure: cure}) }
-	h := d.Host
-	for _, g := range h.GPUs {
-		if g.Dropped {
-			add(facts.GPUDropped, fmt.Sprintf("GPU %d (%s) is on the bus, but this driver does not support it any more", g.Index, g.Name),
-				"install the last driver branch that does: 580 for Maxwell, Pascal and Volta, 470 for Kepler")
-		}
+	told := map[string]bool{}
+	for _, r := range compat.HostProblems(d.Host) {
+		told[r.Text] = true
+		list = append(list, facts.Problem{Code: r.Code, Text: r.Text, Cure: r.Fix})
 	}
-	if h.Driver == nil && len(h.GPUs) > 0 {
-		add(facts.NoDriver, "there is an NVIDIA GPU and no driver", "install NVIDIA's driver, then run doctor again")
-	}
-	if drv := h.Driver; drv != nil && drv.Kernel != "" && drv.Libcuda != "" && drv.Kernel != drv.Libcuda && !drv.Compat {
-		add(facts.DriverMismatch, fmt.Sprintf("the kernel module is %s and libcuda is %s: CUDA answers 803", drv.Kernel, drv.Libcuda),
-			"finish the driver's upgrade: reboot, or load the new kernel module")
-	}
-	if d.Choice != nil {
+	if d.Choice != nil || len(list) > 0 && d.Host.Driver == nil {
 		return list
 	}
-	seen := map[string]bool{}
+	at := map[string]int{}
 	for _, c := range d.Candidates {
 		for _, r := range c.Reasons {
-			key := r.Code + r.Text
-			if r.Fix == "" || seen[key] || r.Code == facts.UnknownFact || strings.TrimSpace(r.Text) == "" {
+			if r.Fix == "" || told[r.Text] || r.Code == facts.UnknownFact || strings.TrimSpace(r.Text) == "" {
 				continue
 			}
-			seen[key] = true
-			add(r.Code, c.Bundle+": "+r.Text, r.Fix)
+			key := r.Code + r.Fix
+			if i, ok := at[key]; ok {
+				list[i].Bundles = append(list[i].Bundles, c.Bundle)
+				continue
+			}
+			at[key] = len(list)
+			list = append(list, facts.Problem{Code: r.Code, Text: r.Text, Cure: r.Fix, Bundles: []string{c.Bundle}})
+		}
+	}
+	for i, p := range list {
+		if n := len(p.Bundles); n > 0 {
+			list[i].Text = p.Bundles[0] + ": " + p.Text
+			if others := p.Bundles[1:]; len(others) > 0 {
+				list[i].Text += " So too: " + strings.Join(others, ", ") + "."
+			}
 		}
 	}
 	return list

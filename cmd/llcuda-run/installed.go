@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -149,6 +150,9 @@ func dropModels(cache string) error {
 				return err
 			}
 		}
+	}
+	if err := os.Remove(filepath.Join(cache, hostLibsName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	_ = os.Remove(dir) // stays where it is not empty
 	_ = os.Remove(cache)

@@ -68,11 +68,12 @@ func pick(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (
 	if err != nil {
 		return p, err
 	}
-	d := compat.Decide(manifest, p.host, compat.ChooseOptions{CPU: o.cpu, Unknown: o.bundle != ""})
+	d := compat.Decide(manifest, p.host, compat.ChooseOptions{CPU: o.cpu, Unknown: o.bundle != "", Installed: installedParts(st),
+		HostFiles: hostFiles(st, manifest, p.host, true)})
 	choice := d.Choice
 	if choice == nil {
-		writeCandidates(s.Err, nil, d.Candidates)
-		if slices.ContainsFunc(manifest.Bundles, func(b bundles.Bundle) bool { return b.Source.Fixture }) {
+		writeCandidates(s.Err, inkFor(s, s.Err), nil, d.Candidates)
+		if d.Proposal != nil || slices.ContainsFunc(manifest.Bundles, func(b bundles.Bundle) bool { return b.Source.Fixture }) {
 			note(s, "%s", d.Explanation)
 		}
 		return p, noBundle(manifest, p.host, o)
@@ -85,6 +86,23 @@ func pick(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (
 	p.choice = choice
 	note(s, "%s", explain(p.host, choice, o.cpu))
 	return p, nil
+}
+
+// installedParts are the packed parts that need not be fetched. A store that
+// cannot be read has none: installing will say what is wrong with it.
+func installedParts(st *store.Store) map[string]bool {
+	list, err := st.List()
+	if err != nil {
+		return nil
+	}
+	parts := map[string]bool{}
+	for _, b := range list {
+		parts[b.Bundle.App] = true
+		if b.Runtime != "" {
+			parts[b.Runtime] = true
+		}
+	}
+	return parts
 }
 
 // only narrows a manifest to one bundle; without a name it is the manifest.

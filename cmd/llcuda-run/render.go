@@ -90,7 +90,7 @@ func describeGPU(g facts.GPU) string {
 
 // writeCandidates prints each bundle's verdict and its reasons, the chosen one
 // first. Facts that are not known and that no verdict hinges on are left to --json.
-func writeCandidates(w io.Writer, choice *facts.Choice, candidates []facts.Candidate) {
+func writeCandidates(w io.Writer, paint ink, choice *facts.Choice, candidates []facts.Candidate) {
 	ordered := slices.Clone(candidates)
 	slices.SortStableFunc(ordered, func(a, b facts.Candidate) int { return rank(choice, a) - rank(choice, b) })
 	left := 0
@@ -99,7 +99,7 @@ func writeCandidates(w io.Writer, choice *facts.Choice, candidates []facts.Candi
 		if choice != nil && choice.Bundle == c.Bundle {
 			mark = "*"
 		}
-		fmt.Fprintf(w, "%s %-8s %s\n", mark, c.Verdict, c.Bundle)
+		fmt.Fprintf(w, "%s %s %s\n", mark, paint.of(c.Verdict, fmt.Sprintf("%-8s", c.Verdict)), c.Bundle)
 		if c.Verdict == facts.VerdictCPU && mark == " " && choice != nil {
 			fmt.Fprintf(w, "           %s\n", wrap("It holds no GPU code: for machines without an NVIDIA GPU, or with --cpu.", columns-11, strings.Repeat(" ", 11)))
 		}
@@ -114,6 +114,17 @@ func writeCandidates(w io.Writer, choice *facts.Choice, candidates []facts.Candi
 	if left > 0 {
 		fmt.Fprintf(w, "\n%s\n", wrap("Some facts about this host are not known; no verdict hinges on them, and --json lists them.", columns, ""))
 	}
+}
+
+// writeChoice prints what will be used, and the sentence that it wants.
+func writeChoice(w io.Writer, choice *facts.Choice, explanation string) {
+	if choice != nil || explanation == "" {
+		fmt.Fprintln(w, wrap(describeChoice(choice), columns, ""))
+	}
+	if explanation != "" {
+		fmt.Fprintln(w, wrap(explanation, columns, ""))
+	}
+	fmt.Fprintln(w)
 }
 
 // writeReason prints a sentence with its code and, where asked, what to do.
@@ -160,7 +171,14 @@ func describeChoice(c *facts.Choice) string {
 // wrap breaks text at spaces so that no line is longer than width columns;
 // further lines start with indent.
 func wrap(text string, width int, indent string) string {
-	return wrapWords(strings.Fields(text), width, indent)
+	words := strings.Fields(text)
+	for i := 0; i+1 < len(words); i++ {
+		if words[i] == "export" { // a command to type stays on one line
+			words[i] += " " + words[i+1]
+			words = slices.Delete(words, i+1, i+2)
+		}
+	}
+	return wrapWords(words, width, indent)
 }
 
 // wrapWords is wrap where the breaks may be. A word that is longer than width

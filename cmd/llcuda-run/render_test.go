@@ -24,6 +24,7 @@ func TestWrapBreaksAtSpacesOnly(t *testing.T) {
 		"spaces and line ends become one":     {" one \n two\t three ", 20, "", "one two three"},
 		"a long word is never broken":         {"a unbreakable b", 4, "", "a\nunbreakable\nb"},
 		"a long word at the start":            {"unbreakable b", 4, "", "unbreakable\nb"},
+		"a command is typed whole":            {"say export A=1 now", 9, "", "say\nexport A=1\nnow"},
 		"columns are counted, not bytes":      {"ÄÖÜ äöü", 7, "", "ÄÖÜ äöü"},
 		"the width is that of text, not lead": {"aa bb cc", 5, "        ", "aa bb\n        cc"},
 	} {
@@ -50,7 +51,7 @@ func TestCandidatesOfEveryVerdictInOrderOnEightyColumns(t *testing.T) {
 	}
 	before := slices.Clone(candidates)
 	var b bytes.Buffer
-	writeCandidates(&b, &facts.Choice{Bundle: "native-two"}, candidates)
+	writeCandidates(&b, false, &facts.Choice{Bundle: "native-two"}, candidates)
 	if diff := cmp.Diff(before, candidates); diff != "" {
 		t.Errorf("the caller's list was changed:\n%s", diff)
 	}
@@ -82,7 +83,7 @@ func TestCandidatesOfEveryVerdictInOrderOnEightyColumns(t *testing.T) {
 
 func TestWithoutAChoiceNoneIsMarked(t *testing.T) {
 	var b bytes.Buffer
-	writeCandidates(&b, nil, []facts.Candidate{{Bundle: "x", Verdict: facts.VerdictCPU}})
+	writeCandidates(&b, false, nil, []facts.Candidate{{Bundle: "x", Verdict: facts.VerdictCPU}})
 	if got := b.String(); got != "  cpu      x\n" {
 		t.Errorf("%q", got)
 	}

@@ -47,7 +47,13 @@ func scriptHost(context.Context) facts.Host {
 	if file := os.Getenv(hostVariable); file != "" {
 		data, err := os.ReadFile(file)
 		h = facts.Host{}
+		var profile struct{ Host *facts.Host } // one of testdata/hosts
 		if err == nil {
+			err = json.Unmarshal(data, &profile)
+		}
+		if profile.Host != nil {
+			h = *profile.Host
+		} else if err == nil {
 			err = json.Unmarshal(data, &h)
 		}
 		if err != nil {
@@ -77,6 +83,10 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hosts, err := filepath.Abs("../../testdata/hosts")
+	if err != nil {
+		t.Fatal(err)
+	}
 	commands := clitest.Commands()
 	commands["chat"] = chat
 	testscript.Run(t, testscript.Params{
@@ -88,6 +98,7 @@ func TestScripts(t *testing.T) {
 			// With -race each program would wait a second at its end.
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("SAMPLES", samples)
+			e.Setenv("HOSTS", hosts)
 			e.Setenv("LLCUDA_HOME", filepath.Join(e.WorkDir, "store"))
 			// What a bundle needs for its llama-server to be the fake one.
 			server := filepath.Join(e.WorkDir, "cpu", "llama-server")

@@ -82,7 +82,12 @@ func runWhy(ctx context.Context, s *cli.Streams, o whyOptions) error {
 		}
 		// A bundle made from the fixture is judged and never installed; why is
 		// where it may stand for a release.
-		answer.Choice, answer.Candidates = compat.Choose(r.manifest, h, compat.ChooseOptions{CPU: o.cpu, Fixture: true})
+		co := compat.ChooseOptions{CPU: o.cpu, Fixture: true}
+		if o.here() { // what is installed here says nothing about another machine
+			co.Installed, co.HostFiles = installedParts(st), hostFiles(st, r.manifest, h, false)
+		}
+		d := compat.Decide(r.manifest, h, co)
+		answer.Choice, answer.Proposal, answer.Explanation, answer.Candidates = d.Choice, d.Proposal, d.Explanation, d.Candidates
 		usable = answer.Choice != nil
 	}
 	if o.json {
@@ -98,10 +103,9 @@ func runWhy(ctx context.Context, s *cli.Streams, o whyOptions) error {
 
 func writeWhy(s *cli.Streams, a facts.Why, foreign bool) {
 	if !foreign {
-		fmt.Fprintln(s.Out, wrap(describeChoice(a.Choice), columns, ""))
-		fmt.Fprintln(s.Out)
+		writeChoice(s.Out, a.Choice, a.Explanation)
 	}
-	writeCandidates(s.Out, a.Choice, a.Candidates)
+	writeCandidates(s.Out, inkFor(s, s.Out), a.Choice, a.Candidates)
 }
 
 // silentError is a result that was printed already; only its exit code is left.
@@ -111,9 +115,16 @@ func (e *silentError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 func (e *silentError) ExitCode() int { return e.code }
 func (e *silentError) Silent() bool  { return true }
 
+func (o whyOptions) simulated() bool {
+	return o.simulate.Driver != "" || len(o.simulate.SMs) > 0 || o.simulate.Glibc != ""
+}
+
+// here says that the question is about this machine.
+func (o whyOptions) here() bool { return o.factsFile == "" && !o.simulated() }
+
 // hostOf is the host that the question is about.
 func hostOf(ctx context.Context, o whyOptions) (facts.Host, error) {
-	simulated := o.simulate.Driver != "" || len(o.simulate.SMs) > 0 || o.simulate.Glibc != ""
+	simulated := o.simulated()
 	if o.factsFile != "" {
 		h, err := readFacts(o.factsFile)
 		if err != nil || !simulated {

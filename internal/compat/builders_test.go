@@ -83,6 +83,16 @@ func (r *release) cell(id, toolkit string, size int64, f facts.File, runtimes ..
 	return r
 }
 
+// faster marks a bundle as faster on an SM.
+func (r *release) faster(id, sm string) *release {
+	for i, b := range r.m.Bundles {
+		if b.ID == id {
+			r.m.Bundles[i].Faster = append(b.Faster, sm)
+		}
+	}
+	return r
+}
+
 // runtime adds a stock runtime part.
 func (r *release) runtime(id, toolkit string, size int64, groups ...facts.Group) *release {
 	f := cudaFile(toolkit, groups...)

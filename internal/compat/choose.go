@@ -3,6 +3,7 @@ package compat
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -25,7 +26,8 @@ type ChooseOptions struct {
 	// Installed are digests of packed parts that need not be fetched.
 	Installed map[string]bool
 	// HostFiles are what inspect read from the host's copies of libraries, by
-	// path. A copy that was not inspected is taken by SONAME and version.
+	// path, libcublasLt beside libcublas too. A copy that was not inspected, or of
+	// which that does not tell enough, is taken by SONAME and version.
 	HostFiles map[string]facts.File
 }
 
@@ -52,8 +54,8 @@ func Choose(m *bundles.Manifest, h facts.Host, o ChooseOptions) (*facts.Choice, 
 }
 
 // Decide is Choose with the explanation. Among the bundles that run on all
-// visible GPUs it takes machine code before PTX, then the fewest bytes to
-// fetch, then a toolkit that the driver's CUDA covers before one that leans on
+// visible GPUs it takes machine code before PTX, then one that is marked as
+// measurably faster on these GPUs, then the fewest bytes to fetch, then a toolkit that the driver's CUDA covers before one that leans on
 // minor-version compatibility, then the newest, then the first id. A build
 // without GPU code is taken only where that is asked for or there is no NVIDIA
 // GPU, and then it says so. The order of the manifest does not matter.
@@ -82,7 +84,7 @@ func Decide(m *bundles.Manifest, h facts.Host, o ChooseOptions) Decision {
 		}
 	}
 	if d.Choice == nil && !o.CPU && len(p.gpus) > 1 && !p.hostSide.refused {
-		t.propose(&d, all, p, o)
+		t.propose(&d, m, all, p, o)
 	}
 	if d.Choice == nil && d.Explanation == "" {
 		d.Explanation = nothing(all, o)
@@ -127,6 +129,7 @@ type entry struct {
 	fetch   int64
 	toolkit Version
 	covered bool
+	faster  bool
 	order   int
 }
 
@@ -150,6 +153,7 @@ func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o Choo
 		e.order = slices.Index(verdictOrder[:], e.Verdict)
 		e.covered = p.driver.Low.Known() && e.toolkit.minor().Compare(p.driver.Low) <= 0
 		e.fetch = fetchSize(m, b.App, o) + fetchSize(m, r, o)
+		e.faster = e.Verdict == facts.VerdictNative && fasterOn(b, p)
 		if best == nil || e.order < best.order {
 			best = e
 		}
@@ -158,6 +162,16 @@ func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o Choo
 		}
 	}
 	return best
+}
+
+// fasterOn says whether a bundle is marked as faster on every visible GPU.
+func fasterOn(b bundles.Bundle, p *prepared) bool {
+	for _, g := range p.gpus {
+		if !g.known || !slices.ContainsFunc(b.Faster, func(sm string) bool { s, err := ParseSM(sm); return err == nil && s.CC == g.cc }) {
+			return false
+		}
+	}
+	return len(p.gpus) > 0
 }
 
 // hostRuntime says whether the host has what an app needs, and puts what was
@@ -174,14 +188,36 @@ func (t *Table) hostRuntime(in *CandidateInput, p *prepared, o ChooseOptions) bo
 			found = false
 			continue
 		}
-		if f, ok := o.HostFiles[l.Path]; ok {
-			files = append(files, f)
+		paths := []string{l.Path}
+		if v, ok := strings.CutPrefix(l.Soname, "libcublas.so"); ok { // it loads the one beside itself
+			paths = append(paths, path.Join(path.Dir(l.Path), "libcublasLt.so"+v))
+		}
+		for _, name := range paths {
+			if f, ok := o.HostFiles[name]; ok && t.tells(f, p) {
+				files = append(files, f)
+			}
 		}
 	}
 	if files != nil {
 		in.Runtime = &bundles.Part{Kind: bundles.PartRuntime, Files: files}
 	}
 	return found
+}
+
+// tells says whether the facts of a host's library are enough to judge it on the
+// visible GPUs. Where they are not (it may have been pruned, and no record says
+// what was kept), it is taken as a copy that was not inspected is.
+func (t *Table) tells(f facts.File, p *prepared) bool {
+	at := t.filesAt([]facts.File{f}, nil)
+	if at == nil {
+		return true
+	}
+	for _, g := range p.gpus {
+		if g.known && slices.ContainsFunc(at(g.cc).because, func(token string) bool { return strings.HasPrefix(token, becauseUnknown) }) {
+			return false
+		}
+	}
+	return true
 }
 
 func fetchSize(m *bundles.Manifest, digest string, o ChooseOptions) int64 {
@@ -193,16 +229,17 @@ func fetchSize(m *bundles.Manifest, digest string, o ChooseOptions) int64 {
 
 // compareEntries is the order of preference.
 func compareEntries(a, b *entry) int {
-	covered := func(e *entry) int {
-		if e.covered {
+	first := func(yes bool) int {
+		if yes {
 			return 0
 		}
 		return 1
 	}
 	return cmp.Or(
 		cmp.Compare(a.order, b.order),
+		cmp.Compare(first(a.faster), first(b.faster)),
 		cmp.Compare(a.fetch, b.fetch),
-		cmp.Compare(covered(a), covered(b)),
+		cmp.Compare(first(a.covered), first(b.covered)),
 		b.toolkit.Compare(a.toolkit),
 		cmp.Compare(a.bundle.ID, b.bundle.ID),
 	)
@@ -227,52 +264,57 @@ func (e *entry) choice() *facts.Choice {
 }
 
 // propose looks for the bundle that serves the most GPUs, machine code first,
-// where none serves all: chosen if the user allows hiding, else only said.
-func (t *Table) propose(d *Decision, all []*entry, p *prepared, o ChooseOptions) {
-	var best *entry
+// where none serves all: chosen if the user allows hiding, else only said. What
+// is proposed was judged again without the GPUs to hide.
+func (t *Table) propose(d *Decision, m *bundles.Manifest, all []*entry, p *prepared, o ChooseOptions) {
+	var best, without *entry
 	var keep, hide []facts.GPU
-	var jit, bestJIT int
 	for _, e := range all {
-		if e.bundle.Source.Fixture && !o.Fixture || len(e.GPUs) != len(p.gpus) || e.refusedBeyondGPUs() {
+		if e.bundle.Source.Fixture && !o.Fixture || len(e.GPUs) != len(p.gpus) {
 			continue
 		}
-		var k, x []facts.GPU
-		jit = 0
+		var x []facts.GPU
+		rest := *p
+		rest.gpus = nil
 		for n, g := range e.GPUs {
-			switch g.Verdict {
-			case facts.VerdictNative:
-				k = append(k, p.gpus[n].GPU)
-			case facts.VerdictJIT:
-				jit++
-				k = append(k, p.gpus[n].GPU)
-			default:
+			if g.Verdict == facts.VerdictNative || g.Verdict == facts.VerdictJIT {
+				rest.gpus = append(rest.gpus, p.gpus[n])
+			} else {
 				x = append(x, p.gpus[n].GPU)
 			}
 		}
-		if len(k) > len(keep) || len(k) > 0 && len(k) == len(keep) && jit < bestJIT {
-			best, keep, hide, bestJIT = e, k, x, jit
+		k := len(rest.gpus)
+		if k == 0 || len(x) == 0 || k < len(keep) {
+			continue
+		}
+		again := t.entry(m, e.bundle, &rest, o)
+		if again.Verdict != facts.VerdictNative && again.Verdict != facts.VerdictJIT {
+			continue
+		}
+		kept := make([]facts.GPU, k)
+		for i, g := range rest.gpus {
+			kept[i] = g.GPU
+		}
+		if best == nil || cmp.Or(cmp.Compare(k, len(keep)), cmp.Compare(without.order, again.order), abler(kept, keep)) > 0 {
+			best, without, hide, keep = e, again, x, kept
 		}
 	}
 	if best == nil {
 		return
 	}
-	choice := best.choice()
-	choice.Via = facts.ViaSASS
-	if bestJIT > 0 {
-		choice.Via = facts.ViaPTX
-	}
+	choice := without.choice()
 	var titles []string
 	for _, g := range hide {
 		choice.Hide = append(choice.Hide, g.Index)
 		titles = append(titles, gpuTitle(g))
 	}
-	text := fmt.Sprintf("Bundle %s serves the GPUs of this host if %s is hidden.", best.bundle.ID, strings.Join(titles, " and "))
-	d.Proposal, d.Explanation = choice, text
+	fix := visibleDevices(keep, p.GPUs)
+	d.Proposal = choice
+	d.Explanation = fmt.Sprintf("No bundle serves all GPUs of this host. Bundle %s serves the others if %s is hidden: %s", best.bundle.ID, strings.Join(titles, " and "), fix)
 	if o.Hide {
-		d.Choice, d.Fetch = choice, best.fetch
+		d.Choice, d.Fetch = choice, without.fetch
 		return
 	}
-	fix := visibleDevices(keep)
 	for i, r := range best.Reasons {
 		if r.Code != facts.UnknownFact {
 			best.Reasons[i].Fix = strings.TrimSuffix(r.Fix, ".") + "; or hide " + strings.Join(titles, " and ") + ": " + fix
@@ -281,26 +323,53 @@ func (t *Table) propose(d *Decision, all []*entry, p *prepared, o ChooseOptions)
 	}
 }
 
-// refusedBeyondGPUs: something other than a GPU speaks against it.
-func (e *entry) refusedBeyondGPUs() bool {
-	own := func(r facts.Reason) bool {
-		return slices.ContainsFunc(e.GPUs, func(g facts.GPUVerdict) bool {
-			return slices.ContainsFunc(g.Reasons, func(q facts.Reason) bool { return same(q, r) })
-		})
+// beginning is the first group of a UUID's digits, or all of it where another GPU
+// of the host begins alike.
+func beginning(g facts.GPU, all []facts.GPU) string {
+	const first = len("GPU-00000000")
+	if len(g.UUID) <= first {
+		return g.UUID
 	}
-	return slices.ContainsFunc(e.Reasons, func(r facts.Reason) bool { return r.Code != facts.UnknownFact && !own(r) })
+	for _, other := range all {
+		if other.UUID != g.UUID && strings.HasPrefix(other.UUID, g.UUID[:first]) {
+			return g.UUID
+		}
+	}
+	return g.UUID[:first]
+}
+
+// abler compares two sets of GPUs: by memory, where that of all is known, then by
+// the highest compute capability.
+func abler(a, b []facts.GPU) int {
+	sum := func(gpus []facts.GPU) (memory int64, known bool, best CC) {
+		known = true
+		for _, g := range gpus {
+			memory, known = memory+g.Memory, known && g.Memory > 0
+			if cc, err := ParseCC(g.CC); err == nil && best.Compare(cc) < 0 {
+				best = cc
+			}
+		}
+		return memory, known, best
+	}
+	m1, ok1, cc1 := sum(a)
+	m2, ok2, cc2 := sum(b)
+	if ok1 && ok2 && m1 != m2 {
+		return cmp.Compare(m1, m2)
+	}
+	return cc1.Compare(cc2)
 }
 
 // visibleDevices is what to type. UUIDs do not depend on the order in which CUDA
-// counts; numbers are nvidia-smi's, so that order is asked for.
-func visibleDevices(keep []facts.GPU) string {
+// counts, and their beginnings will do where they tell the GPUs apart; numbers
+// are nvidia-smi's, so that order is asked for.
+func visibleDevices(keep, all []facts.GPU) string {
 	var ids []string
 	for _, g := range keep {
 		if g.UUID == "" {
 			ids = nil
 			break
 		}
-		ids = append(ids, g.UUID)
+		ids = append(ids, beginning(g, all))
 	}
 	if ids != nil {
 		return "export CUDA_VISIBLE_DEVICES=" + strings.Join(ids, ",")

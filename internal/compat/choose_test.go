@@ -64,14 +64,18 @@ func TestTheOrderOfPreference(t *testing.T) {
 		o    ChooseOptions
 		want string
 	}{
-		"machine code before PTX, whatever its size": {newRelease().cell("small", "12.0.1", 1, ptx("12.0")).cell("big", "12.0.1", 999, sass("12.0")), ChooseOptions{}, "big"},
-		"then fewer bytes":                           {newRelease().cell("big", "12.2.2", 999, sass("12.2")).cell("small", "11.8.0", 1, sass("11.8")), ChooseOptions{}, "small"},
-		"what is installed costs nothing":            {newRelease().cell("big", "12.2.2", 999, sass("12.2")).cell("small", "11.8.0", 1, sass("11.8")), ChooseOptions{Installed: map[string]bool{digest("big"): true}}, "big"},
-		"then what the driver's CUDA covers":         {newRelease().cell("leaning", "12.8.1", 5, sass("12.8")).cell("covered", "11.8.0", 5, sass("11.8")), ChooseOptions{}, "covered"},
-		"then the newest":                            {newRelease().cell("older", "11.8.0", 5, sass("11.8")).cell("newer", "12.2.2", 5, sass("12.2")), ChooseOptions{}, "newer"},
-		"then the id":                                {newRelease().cell("b", "12.2.2", 5, sass("12.2")).cell("a", "12.2.2", 5, sass("12.2")), ChooseOptions{}, "a"},
-		"the CPU build where it is asked for":        {newRelease().cell("gpu", "12.2.2", 5, sass("12.2")).cell("cpu", "", 9, facts.File{Path: "libggml-cpu.so"}), ChooseOptions{CPU: true}, "cpu"},
-		"never the CPU build in silence":             {newRelease().cell("gpu", "13.0.2", 5, sass("13.0")).cell("cpu", "", 9, facts.File{Path: "libggml-cpu.so"}), ChooseOptions{}, ""},
+		"machine code before PTX, whatever its size":                   {newRelease().cell("small", "12.0.1", 1, ptx("12.0")).cell("big", "12.0.1", 999, sass("12.0")), ChooseOptions{}, "big"},
+		"then fewer bytes":                                             {newRelease().cell("big", "12.2.2", 999, sass("12.2")).cell("small", "11.8.0", 1, sass("11.8")), ChooseOptions{}, "small"},
+		"what is installed costs nothing":                              {newRelease().cell("big", "12.2.2", 999, sass("12.2")).cell("small", "11.8.0", 1, sass("11.8")), ChooseOptions{Installed: map[string]bool{digest("big"): true}}, "big"},
+		"then what the driver's CUDA covers":                           {newRelease().cell("leaning", "12.8.1", 5, sass("12.8")).cell("covered", "11.8.0", 5, sass("11.8")), ChooseOptions{}, "covered"},
+		"then the newest":                                              {newRelease().cell("older", "11.8.0", 5, sass("11.8")).cell("newer", "12.2.2", 5, sass("12.2")), ChooseOptions{}, "newer"},
+		"one that is marked as faster on this GPU, whatever it weighs": {newRelease().cell("small", "11.8.0", 5, sass("11.8")).cell("fast", "12.2.2", 900, sass("12.2")).faster("fast", "86"), ChooseOptions{}, "fast"},
+		"a mark for another GPU counts for nothing":                    {newRelease().cell("small", "11.8.0", 5, sass("11.8")).cell("fast", "12.2.2", 900, sass("12.2")).faster("fast", "89"), ChooseOptions{}, "small"},
+		"of two that are marked the smaller":                           {newRelease().cell("a", "12.4.1", 900, sass("12.4")).cell("fast", "12.2.2", 800, sass("12.2")).faster("fast", "86").faster("a", "86"), ChooseOptions{}, "fast"},
+		"a mark does not make PTX better than machine code":            {newRelease().cell("sass", "11.8.0", 900, sass("11.8")).cell("fast", "12.2.2", 5, cudaFile("12.2", own(1, "p80@8.2"))).faster("fast", "86"), ChooseOptions{}, "sass"},
+		"then the id":                         {newRelease().cell("b", "12.2.2", 5, sass("12.2")).cell("a", "12.2.2", 5, sass("12.2")), ChooseOptions{}, "a"},
+		"the CPU build where it is asked for": {newRelease().cell("gpu", "12.2.2", 5, sass("12.2")).cell("cpu", "", 9, facts.File{Path: "libggml-cpu.so"}), ChooseOptions{CPU: true}, "cpu"},
+		"never the CPU build in silence":      {newRelease().cell("gpu", "13.0.2", 5, sass("13.0")).cell("cpu", "", 9, facts.File{Path: "libggml-cpu.so"}), ChooseOptions{}, ""},
 	} {
 		for range 2 {
 			got := ""

@@ -32,15 +32,15 @@ func (t *Table) DriverOf(h facts.Driver) Driver {
 	if !d.Libcuda.Known() {
 		return d
 	}
-	for _, b := range t.Facts.DriverBranches.Branches {
-		switch branch, cuda := version(b.Branch).Major(), version(b.CUDA); {
-		case branch == d.Libcuda.Major():
-			d.Low, d.High = cuda, cuda
+	for _, b := range t.branches {
+		switch {
+		case b.major == d.Libcuda.Major():
+			d.Low, d.High = b.cuda, b.cuda
 			return d
-		case branch < d.Libcuda.Major():
-			d.Low = cuda
+		case b.major < d.Libcuda.Major():
+			d.Low = b.cuda
 		case !d.High.Known():
-			d.High = cuda
+			d.High = b.cuda
 		}
 	}
 	return d

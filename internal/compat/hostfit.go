@@ -114,9 +114,12 @@ func libraries(v *verdict, c CandidateInput, h *prepared) {
 		case best != nil && best.Version == "":
 			v.doubt(facts.Reason{Code: facts.UnknownFact, Part: bundles.PartApp, Need: &facts.Need{Library: wanted}, Sure: "false",
 				Fix: "choose a bundle with its own runtime part", Text: fmt.Sprintf("The app needs %s, and the version of %s is not known.", wanted, best.Path)})
+		case best == nil && !cudaLibrary(need.Soname) && !c.Foreign && slices.Contains(h.Lacks, need.Soname):
+			v.refuse(facts.Reason{Code: facts.MissingLibrary, Part: bundles.PartApp, File: needing(c.App.Files, need.Soname), Need: &facts.Need{Library: wanted}, Sure: "measured",
+				Fix: installCommand(need.Soname), Text: fmt.Sprintf("The app needs %s, which this host does not have.", wanted)})
 		case best == nil && !cudaLibrary(need.Soname):
 			v.note(facts.Reason{Code: facts.UnknownFact, Part: bundles.PartApp, Need: &facts.Need{Library: wanted}, Sure: "false",
-				Fix:  "see that the loader finds it: ldconfig -p | grep " + need.Soname,
+				Fix:  "see that the loader finds it (ldconfig -p | grep " + need.Soname + "), else: " + installCommand(need.Soname),
 				Text: fmt.Sprintf("The app needs %s from the system; whether it is there was not looked up.", wanted)})
 		case c.UseHost && h.Unknown["libs"] != "":
 			v.note(leftOpen(h, "libs", "the app needs "+wanted))
@@ -135,6 +138,28 @@ func libraries(v *verdict, c CandidateInput, h *prepared) {
 			v.refuse(r)
 		}
 	}
+}
+
+// needing names the file that asks for a library.
+func needing(files []facts.File, soname string) string {
+	for _, f := range files {
+		if f.ELF != nil && slices.Contains(f.ELF.Needed, soname) {
+			return f.Path
+		}
+	}
+	return ""
+}
+
+// installCommand is how a system library comes to a host.
+func installCommand(soname string) string {
+	name, _, _ := strings.Cut(soname, ".so")
+	switch name {
+	case "libgomp":
+		return "apt install libgomp1, or dnf install libgomp"
+	case "libstdc++":
+		return "apt install libstdc++6, or dnf install libstdc++"
+	}
+	return "install the system's package that has " + soname
 }
 
 func providedBy(provides []bundles.Library, need bundles.Need) bool {

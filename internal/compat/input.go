@@ -46,14 +46,15 @@ func ForBundle(m *bundles.Manifest, b bundles.Bundle, runtime string) CandidateI
 	return c
 }
 
-// Needs are the CUDA libraries that files ask for and do not bring, by SONAME: a
-// runtime part or the host has to provide them.
+// Needs are the libraries that files ask for and do not bring, by SONAME, but for
+// those of libc, of the compiler and of the driver: a runtime part or the host
+// has to provide them.
 func Needs(files []facts.File) []bundles.Need {
 	around, seen := facts.FolderOf(files), map[string]bool{}
 	var needs []bundles.Need
 	for _, f := range files {
 		for _, n := range facts.NeedsOf(f, around) {
-			if n.By == facts.ByCUDA && !seen[n.Soname] {
+			if (n.By == facts.ByCUDA || n.By == facts.ByNobody) && !seen[n.Soname] {
 				seen[n.Soname] = true
 				needs = append(needs, bundles.Need{Soname: n.Soname})
 			}
@@ -61,6 +62,12 @@ func Needs(files []facts.File) []bundles.Need {
 	}
 	slices.SortFunc(needs, func(a, b bundles.Need) int { return strings.Compare(a.Soname, b.Soname) })
 	return needs
+}
+
+// NeedsCUDA says whether libraries of the CUDA toolkit are among the needs: then
+// a bundle has a runtime, be it the host's.
+func NeedsCUDA(needs []bundles.Need) bool {
+	return slices.ContainsFunc(needs, func(n bundles.Need) bool { return cudaLibrary(n.Soname) })
 }
 
 // cudaLibrary: a library of the CUDA toolkit, of which facts.Host.Libs is a

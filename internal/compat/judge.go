@@ -60,7 +60,7 @@ func (t *Table) prepare(h facts.Host) *prepared {
 	if h.Driver != nil {
 		p.driver = t.DriverOf(*h.Driver)
 		if p.driver.High.Known() {
-			p.maxISA = t.MaxISA(p.driver.High.String())
+			p.maxISA = t.maxISA(p.driver.High).String()
 		}
 	}
 	t.driverSide(p)

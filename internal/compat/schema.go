@@ -13,6 +13,7 @@ type Facts struct {
 	DriverBranches DriverBranches    `json:"driver_branches" yaml:"driver_branches"`
 	GPUSupport     GPUSupport        `json:"gpu_support" yaml:"gpu_support"`
 	Tegra          Tegra             `json:"tegra" yaml:"tegra"`
+	ForwardCompat  ForwardCompat     `json:"forward_compat" yaml:"forward_compat"`
 	Families       Families          `json:"families" yaml:"families"`
 	Compression    Compression       `json:"compression" yaml:"compression"`
 	Errors         Errors            `json:"errors" yaml:"errors"`
@@ -144,6 +145,19 @@ type Chip struct {
 	Verified string `json:"verified" yaml:"verified"`
 }
 
+// ForwardCompat says over which kernel drivers a forward-compat libcuda is accepted.
+type ForwardCompat struct {
+	Source   string          `json:"source" yaml:"source"`
+	Verified string          `json:"verified" yaml:"verified"`
+	Packages []CompatPackage `json:"packages" yaml:"packages"`
+}
+
+// CompatPackage is the package of one CUDA version.
+type CompatPackage struct {
+	CUDA string   `json:"cuda" yaml:"cuda"`
+	Base []string `json:"base" yaml:"base"`
+}
+
 // Families lists the families of the suffix f.
 type Families struct {
 	Source string   `json:"source" yaml:"source"`
@@ -198,6 +212,16 @@ type GPUNames struct {
 	Source   string `json:"source" yaml:"source"`
 	Verified string `json:"verified" yaml:"verified"`
 	List     []GPUs `json:"list" yaml:"list"`
+	// PCI names devices by their number on the bus.
+	PCISource   string `json:"pci_source" yaml:"pci_source"`
+	PCIVerified string `json:"pci_verified" yaml:"pci_verified"`
+	PCI         []PCI  `json:"pci" yaml:"pci"`
+}
+
+// PCI are the device numbers of one product.
+type PCI struct {
+	Name string   `json:"name" yaml:"name"`
+	IDs  []string `json:"ids" yaml:"ids"`
 }
 
 // GPUs are the products of one compute capability.

@@ -35,9 +35,23 @@ func SimulatedHost(o Simulate) (facts.Host, error) {
 	for k, v := range h.Unknown {
 		unknown[k] = v
 	}
+	sources := map[string]string{}
+	for k, v := range h.Sources {
+		sources[k] = v
+	}
+	// given forgets who told a field and says that a person did.
+	given := func(field string) {
+		for k := range sources {
+			if k == field || strings.HasPrefix(k, field+".") {
+				delete(sources, k)
+			}
+		}
+		sources[field] = SourceGiven
+	}
 	var wrong []error
 	switch {
 	case o.Driver != "":
+		given("driver")
 		if v, err := ParseVersion(o.Driver); err != nil || v.n < 2 || v.Major() < 100 {
 			wrong = append(wrong, fmt.Errorf("driver %q is not a version such as 535.104.05", o.Driver))
 		}
@@ -56,6 +70,7 @@ func SimulatedHost(o Simulate) (facts.Host, error) {
 	}
 	switch sms := split(o.SMs); {
 	case len(sms) > 0:
+		given("gpus")
 		h.GPUs = nil
 		for i, s := range sms {
 			cc, err := parseGiven(s)
@@ -78,6 +93,7 @@ func SimulatedHost(o Simulate) (facts.Host, error) {
 		if v, err := ParseVersion(o.Glibc); err != nil || v.n < 2 {
 			wrong = append(wrong, fmt.Errorf("glibc %q is not a version such as 2.31", o.Glibc))
 		}
+		given("libc")
 		h.Libc = o.Glibc
 		delete(unknown, "libc")
 	case o.Base == nil:
@@ -87,6 +103,10 @@ func SimulatedHost(o Simulate) (facts.Host, error) {
 		for _, k := range []string{"platform", "glibcxx", "libs", "cpu"} {
 			unknown[k] = NotGiven
 		}
+	}
+	h.Sources = nil
+	if len(sources) > 0 {
+		h.Sources = sources
 	}
 	if len(unknown) > 0 {
 		h.Unknown = unknown

@@ -28,6 +28,17 @@ type Table struct {
 	tegra    map[CC]string
 	families [][]CC
 	ccs      []CC
+	ordered  []isaOf
+	branches []branchVersion
+}
+
+// isaOf is a PTX ISA and the CUDA that knows it, read once.
+type isaOf struct{ isa, cuda Version }
+
+// branchVersion is a driver branch and the CUDA that it reports.
+type branchVersion struct {
+	major int
+	cuda  Version
 }
 
 // Load returns the embedded table, parsed once. An error means that this
@@ -85,7 +96,7 @@ func (t *Table) index() error {
 			d.sure = weakest(d.sure, sure)
 		}
 		t.isas[i.ISA] = d
-		ver(i.ISA)
+		t.ordered = append(t.ordered, isaOf{ver(i.ISA), d.cuda})
 	}
 	for _, c := range t.Facts.Tegra.Chips {
 		if c.Verified != "false" {
@@ -104,8 +115,7 @@ func (t *Table) index() error {
 	}
 	slices.SortFunc(t.ccs, CC.Compare)
 	for _, b := range t.Facts.DriverBranches.Branches {
-		ver(b.Branch)
-		ver(b.CUDA)
+		t.branches = append(t.branches, branchVersion{ver(b.Branch).Major(), ver(b.CUDA)})
 		ver(b.MaxPTXISA)
 	}
 	for _, k := range t.Facts.Compression.Kinds {
@@ -173,6 +183,19 @@ func (t *Table) LastBranch(cc CC) (branch, arch, sure string) {
 	return "", "", ""
 }
 
+// branchOf is the branch of a driver: the newest of the table that is not above
+// its number. Windows numbers its drivers of branch 580 on to 581 and 582, and
+// in WSL they are the kernel's half.
+func (t *Table) branchOf(driver Version) int {
+	branch := driver.Major()
+	for _, b := range t.branches {
+		if b.major <= driver.Major() {
+			branch = b.major
+		}
+	}
+	return branch
+}
+
 // FirstDriver is the first driver that knows a GPU, "" where that is not
 // recorded. It is a fact of hosts, never a floor of a file.
 func (t *Table) FirstDriver(cc CC) (driver, sure string) {
@@ -219,13 +242,17 @@ func (t *Table) Targets(toolkit string) (sms []string, sure string) {
 // MaxISA is the newest PTX ISA that a driver of this CUDA version knows, "" if
 // that is older than the table.
 func (t *Table) MaxISA(cuda string) string {
-	have, isa, best := version(cuda).minor(), "", Version{}
-	for _, i := range t.Facts.PTXISAs.ISAs {
-		if c := version(i.CUDA); have.Known() && c.Compare(have) <= 0 && best.Less(version(i.ISA)) {
-			isa, best = i.ISA, version(i.ISA)
+	return t.maxISA(version(cuda)).String()
+}
+
+func (t *Table) maxISA(cuda Version) (best Version) {
+	have := cuda.minor()
+	for _, i := range t.ordered {
+		if have.Known() && i.cuda.Compare(have) <= 0 && best.Less(i.isa) {
+			best = i.isa
 		}
 	}
-	return isa
+	return best
 }
 
 // CCByName finds the compute capability of a GPU by its product name, the last
@@ -248,7 +275,8 @@ func (t *Table) CCByName(name string) (CC, bool) {
 }
 
 // Datacenter says whether a GPU's name is one of those on which NVIDIA supports a
-// forward-compat libcuda. known is false where the name is in no list.
+// forward-compat libcuda. known is false where the name is in no list, and for
+// workstation cards: NVIDIA supports "select NGC Server Ready RTX" ones, unnamed.
 func (t *Table) Datacenter(name string) (yes, known bool) {
 	name = plainName(name)
 	if name == "" {
@@ -259,6 +287,11 @@ func (t *Table) Datacenter(name string) (yes, known bool) {
 			if beginsWith(name, plainName(n)) {
 				return true, true
 			}
+		}
+	}
+	for _, workstation := range []string{"RTX ", "Quadro "} {
+		if strings.HasPrefix(name, workstation) {
+			return false, false
 		}
 	}
 	_, known = t.CCByName(name)
@@ -274,6 +307,29 @@ func plainName(s string) string {
 func beginsWith(name, prefix string) bool {
 	rest, ok := strings.CutPrefix(name, prefix)
 	return ok && (rest == "" || rest[0] == ' ' || rest[0] == '-')
+}
+
+// NameByPCI is the product with a PCI device number ("10de:1eb8"), "" where it is
+// in no list.
+func (t *Table) NameByPCI(id string) string {
+	number, ok := strings.CutPrefix(id, "10de:")
+	for _, p := range t.Facts.GPUs.PCI {
+		if ok && slices.Contains(p.IDs, number) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// CompatBases are the driver branches over which a forward-compat libcuda of a
+// CUDA version is accepted; nil where that is not recorded.
+func (t *Table) CompatBases(cuda Version) []string {
+	for _, p := range t.Facts.ForwardCompat.Packages {
+		if version(p.CUDA).Compare(cuda.minor()) == 0 {
+			return slices.Clone(p.Base)
+		}
+	}
+	return nil
 }
 
 // ErrorByCode describes a CUDA error number.

@@ -103,9 +103,40 @@ func TestNamesLeadToComputeCapabilities(t *testing.T) {
 			t.Errorf("%q: got %s, %v, want %q", name, got, ok, want)
 		}
 	}
-	for name, want := range map[string][2]bool{"Tesla T4": {true, true}, "NVIDIA GeForce RTX 3090": {false, true}, "GeForce RTX 9999": {false, true}, "": {false, false}, "Mystery": {false, false}} {
+	for name, want := range map[string][2]bool{"Tesla T4": {true, true}, "NVIDIA GeForce RTX 3090": {false, true}, "GeForce RTX 9999": {false, true}, "": {false, false}, "Mystery": {false, false},
+		"NVIDIA RTX A6000": {false, false}, "Quadro RTX 8000": {false, false}, "NVIDIA TITAN V": {false, true}, "NVIDIA RTX PRO 6000 Blackwell Server Edition": {true, true}} {
 		if yes, known := table().Datacenter(name); [2]bool{yes, known} != want {
 			t.Errorf("data center %q: got %v %v, want %v", name, yes, known, want)
+		}
+	}
+}
+
+func TestNumbersOfTheBusLeadToComputeCapabilities(t *testing.T) {
+	seen := map[string]string{}
+	for _, p := range table().Facts.GPUs.PCI {
+		if _, ok := table().CCByName(p.Name); !ok {
+			t.Errorf("%s has numbers and no compute capability", p.Name)
+		}
+		for _, id := range p.IDs {
+			if other, twice := seen[id]; twice {
+				t.Errorf("%s is %s and %s", id, other, p.Name)
+			}
+			seen[id] = p.Name
+		}
+	}
+	for id, want := range map[string]string{"10de:1eb8": "Tesla T4", "10de:15f8": "Tesla P100-PCIE-16GB", "1002:1eb8": "", "1eb8": "", "": ""} {
+		if got := table().NameByPCI(id); got != want {
+			t.Errorf("%q: %q, want %q", id, got, want)
+		}
+	}
+}
+
+func TestForwardCompatBasesAreBranchesOfTheTable(t *testing.T) {
+	for _, p := range table().Facts.ForwardCompat.Packages {
+		for _, base := range p.Base {
+			if cuda, _ := table().CUDAOf(base + ".1"); cuda == "" || !version(cuda).Less(version(p.CUDA)) {
+				t.Errorf("the package of CUDA %s runs over branch %s, which reports %q", p.CUDA, base, cuda)
+			}
 		}
 	}
 }

@@ -10,6 +10,9 @@ import (
 const (
 	askNVML    = "nvml"
 	askLibcuda = "libcuda"
+	// askDevices starts libcuda (cuInit) and lists its devices: dearer, and asked
+	// only where NVML does not answer. It creates no context.
+	askDevices = "devices"
 )
 
 // question is what a child reads on its standard input.
@@ -33,13 +36,15 @@ type answer struct {
 
 // gpuAnswer is one GPU. Unknown maps a field to why it is not known.
 type gpuAnswer struct {
-	Name    string            `json:"name,omitempty"`
-	CC      string            `json:"cc,omitempty"`
-	UUID    string            `json:"uuid,omitempty"`
-	PCI     string            `json:"pci,omitempty"`
-	Memory  int64             `json:"memory,omitempty"`
-	MIG     bool              `json:"mig,omitempty"`
-	MIGs    []string          `json:"migs,omitempty"`
+	Name   string   `json:"name,omitempty"`
+	CC     string   `json:"cc,omitempty"`
+	UUID   string   `json:"uuid,omitempty"`
+	PCI    string   `json:"pci,omitempty"`
+	Memory int64    `json:"memory,omitempty"`
+	MIG    bool     `json:"mig,omitempty"`
+	MIGs   []string `json:"migs,omitempty"`
+	// Idle marks a GPU with MIG on and no instance: no CUDA program sees it.
+	Idle    bool              `json:"idle,omitempty"`
 	Unknown map[string]string `json:"unknown,omitempty"`
 }
 
@@ -57,7 +62,9 @@ func Probe(in io.Reader, out io.Writer) error {
 	case askNVML:
 		a = loadNVML(q.Path)
 	case askLibcuda:
-		a = loadLibcuda(q.Path)
+		a = loadLibcuda(q.Path, false)
+	case askDevices:
+		a = loadLibcuda(q.Path, true)
 	default:
 		return fmt.Errorf("unknown question %q", q.Ask)
 	}

@@ -2,8 +2,9 @@
 // its C libraries, its CPU, and the CUDA libraries that lie about on it.
 //
 // It never invents: what could not be read is absent and named in
-// Host.Unknown with the reason. It asks NVML first, then nvidia-smi, then the
-// files under /proc and /sys, and remembers who answered.
+// Host.Unknown with the reason, and what was read names its source in
+// Host.Sources. It asks NVML first, then libcuda, then nvidia-smi, then the files
+// under /proc and /sys.
 //
 // Driver libraries crash and hang, and a crash in C code cannot be recovered
 // from. So no driver library is ever loaded into the calling process: each is

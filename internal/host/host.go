@@ -53,15 +53,24 @@ func Read(ctx context.Context, o Options) facts.Host {
 	if h.CPU == nil {
 		unknown["cpu"] = "/proc/cpuinfo lists no flags"
 	}
-	h.Libc, h.Glibcxx = readLibc(t, l, unknown)
+	sources := map[string]string{}
+	if h.CPU != nil {
+		sources["cpu"] = "/proc/cpuinfo"
+	}
+	h.Libc, h.Glibcxx = readLibc(t, l, unknown, sources)
 
 	files := findDriver(t, l)
 	w := witnesses{files: files, proc: parseProcVersion(t.text("/proc/driver/nvidia/version")), where: h.Where}
 	w.bus, w.busSeen = readBus(t)
 	w.ask(ctx, t, prober{self: o.Self, env: o.Env, timeout: o.Timeout})
-	h.Driver = w.driver(unknown)
-	h.GPUs = w.gpus(h.Driver, o.Env, unknown)
+	h.Driver = w.driver(unknown, sources)
+	h.GPUs = w.gpus(h.Driver, o.Env, unknown, sources)
 	h.Libs = readLibs(t, l, files, o.Env)
+	h.Lacks = readLacks(l)
+	if h.Libs != nil {
+		sources["libs"] = "folders of the loader, of toolkits and of Python's packages"
+	}
+	h.Sources = sources
 	if len(unknown) > 0 {
 		h.Unknown = unknown
 	}
@@ -77,12 +86,15 @@ type witnesses struct {
 	where   []string
 
 	nvml, cuda answer
-	smi        smiAnswer
-	smiErr     string
+	// devices is what libcuda shows where it had to be started.
+	devices answer
+	smi     smiAnswer
+	smiErr  string
 }
 
-// ask asks those that must be run. nvidia-smi is asked only where NVML did not
-// answer: it is NVML's own client.
+// ask asks those that must be run. Only where NVML did not answer libcuda is
+// started (a container may have it alone: NVIDIA_DRIVER_CAPABILITIES=compute; a
+// Jetson's NVML tells little), and then nvidia-smi is asked, NVML's own client.
 func (w *witnesses) ask(ctx context.Context, t tree, p prober) {
 	var both sync.WaitGroup
 	one := func(to *answer, kind, file, soname string) {
@@ -97,6 +109,19 @@ func (w *witnesses) ask(ctx context.Context, t tree, p prober) {
 	both.Wait()
 	if w.nvml.Error == "" {
 		return
+	}
+	w.devices = answer{Error: "not asked"}
+	if w.cuda.CUDA > 0 {
+		// All devices, in the order in which the others list them.
+		all := prober{self: p.self, timeout: p.timeout, env: maps.Clone(p.env)}
+		delete(all.env, "CUDA_VISIBLE_DEVICES")
+		if all.env == nil {
+			all.env = map[string]string{}
+		}
+		all.env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+		if w.devices = all.ask(ctx, question{Ask: askDevices, Path: t.at(w.files.libcuda)}); w.devices.Error == "" {
+			return
+		}
 	}
 	file, ok := findSMI(t, p.env)
 	if !ok {
@@ -119,7 +144,7 @@ func (w *witnesses) ask(ctx context.Context, t tree, p prober) {
 
 // driver joins what they said. Each half has its own reasons for not being
 // known; nil means that there is no sign of a driver at all.
-func (w *witnesses) driver(unknown map[string]string) *facts.Driver {
+func (w *witnesses) driver(unknown, sources map[string]string) *facts.Driver {
 	if w.files.libcuda == "" && w.files.nvml == "" && w.proc == "" && w.smi.Driver == "" && w.nvml.Driver == "" {
 		unknown["driver"] = fmt.Sprintf("no NVIDIA driver found: no %s, no %s, no /proc/driver/nvidia/version", sonameCUDA, sonameNVML)
 		if w.smiErr != "" && w.smiErr != "nvidia-smi not found" {
@@ -127,10 +152,12 @@ func (w *witnesses) driver(unknown map[string]string) *facts.Driver {
 		}
 		return nil
 	}
-	d := &facts.Driver{Libcuda: w.files.version, Compat: w.files.compat, Dir: w.files.dir, DirNeeded: w.files.dirNeeded}
+	d := &facts.Driver{InitError: w.devices.Code, Libcuda: w.files.version, Compat: w.files.compat, Dir: w.files.dir, DirNeeded: w.files.dirNeeded}
 	switch {
 	case w.nvml.Error == "":
 		d.Source = sourceNVML
+	case w.devices.GPUs != nil:
+		d.Source = sourceLibcuda
 	case w.smi.Driver != "":
 		d.Source = sourceSMI
 	case w.cuda.CUDA > 0:
@@ -139,9 +166,9 @@ func (w *witnesses) driver(unknown map[string]string) *facts.Driver {
 		d.Source = sourceProc
 	}
 	// The kernel's own word first: it is there even where the library's is not.
-	for _, v := range []string{w.proc, w.nvml.Driver, w.smi.Driver} {
-		if v != "" {
-			d.Kernel = v
+	for _, v := range [...]struct{ version, source string }{{w.proc, "/proc/driver/nvidia/version"}, {w.nvml.Driver, sourceNVML}, {w.smi.Driver, sourceSMI}} {
+		if v.version != "" {
+			d.Kernel, sources["driver.kernel"] = v.version, v.source
 			break
 		}
 	}
@@ -150,14 +177,14 @@ func (w *witnesses) driver(unknown map[string]string) *facts.Driver {
 	}
 	switch {
 	case w.cuda.CUDA > 0:
-		d.CUDA = cudaVersion(w.cuda.CUDA)
+		d.CUDA, sources["driver.cuda"] = cudaVersion(w.cuda.CUDA), sourceLibcuda+" ("+w.files.libcuda+")"
 	case w.files.libcuda == "" || w.files.stub || w.cuda.Code != 0:
 		// No libcuda that works: another's number would promise what is not there.
 		unknown["driver.cuda"] = w.libcudaError()
 	case w.nvml.CUDA > 0:
-		d.CUDA = cudaVersion(w.nvml.CUDA)
+		d.CUDA, sources["driver.cuda"] = cudaVersion(w.nvml.CUDA), sourceNVML
 	case w.smi.CUDA != "":
-		d.CUDA = w.smi.CUDA
+		d.CUDA, sources["driver.cuda"] = w.smi.CUDA, sourceSMI
 	default:
 		unknown["driver.cuda"] = w.libcudaError()
 	}
@@ -169,6 +196,8 @@ func (w *witnesses) driver(unknown map[string]string) *facts.Driver {
 		unknown["driver.libcuda"] = sonameCUDA + " not found"
 	case d.Libcuda == "":
 		unknown["driver.libcuda"] = "the file name of " + w.files.libcuda + " holds no version"
+	default:
+		sources["driver.libcuda"] = "the file name of " + w.files.libcuda
 	}
 	return d
 }
@@ -188,13 +217,18 @@ func cudaVersion(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) 
 
 // gpus lists the driver's GPUs and then those that only the bus shows. It is
 // empty where there is none, and nil where nobody could say.
-func (w *witnesses) gpus(d *facts.Driver, env, unknown map[string]string) []facts.GPU {
-	answers, listed := w.nvml.GPUs, w.nvml.Error == ""
+func (w *witnesses) gpus(d *facts.Driver, env, unknown, sources map[string]string) []facts.GPU {
+	answers, listed, source := w.nvml.GPUs, w.nvml.Error == "", sourceNVML
+	if !listed && w.devices.GPUs != nil {
+		answers, listed, source = w.devices.GPUs, true, sourceLibcuda
+	}
 	if !listed && w.smi.GPUs != nil && w.smiErr == "" {
-		answers, listed = w.smi.GPUs, true
+		answers, listed, source = w.smi.GPUs, true, sourceSMI
 	}
 	if !listed && d != nil && d.Kernel != "" {
-		answers = w.bound()
+		answers, source = w.bound(), "the PCI bus and /proc/driver/nvidia/gpus"
+	} else if !listed {
+		source = "the PCI bus"
 	}
 	seen, unsure := visible(answers, env)
 	if unsure != "" {
@@ -209,8 +243,11 @@ func (w *witnesses) gpus(d *facts.Driver, env, unknown map[string]string) []fact
 			}
 			unknown[key] = why
 		}
+		if a.Idle {
+			unknown[fmt.Sprintf("gpus[%d].mig", i)] = "MIG is on and has no instance, so no CUDA program sees this GPU"
+		}
 		gpus = append(gpus, facts.GPU{Index: i, Name: a.Name, CC: a.CC, UUID: a.UUID, Memory: a.Memory,
-			Visible: seen[i], MIG: a.MIG, PCI: a.PCI})
+			Visible: seen[i] && !a.Idle, MIG: a.MIG, MIGs: a.MIGs, PCI: a.PCI, PCIID: w.idAt(a.PCI)})
 	}
 	for _, b := range w.bus {
 		if slices.ContainsFunc(answers, func(a gpuAnswer) bool { return a.PCI == b.Address }) {
@@ -225,9 +262,25 @@ func (w *witnesses) gpus(d *facts.Driver, env, unknown map[string]string) []fact
 	// WSL shows its GPU on no PCI bus: an empty bus proves nothing there.
 	if !listed && len(gpus) == 0 && (!w.busSeen || slices.Contains(w.where, whereWSL2)) {
 		unknown["gpus"] = w.nvml.Error + "; " + w.smiErr
+		if w.devices.Code != 0 {
+			unknown["gpus"] += "; libcuda: " + w.devices.Error
+		}
 		return nil
 	}
+	if sources["gpus"] = source; len(gpus) > len(answers) && source == sourceNVML {
+		sources["gpus"] += ", and the PCI bus for what it does not list"
+	}
 	return gpus
+}
+
+// idAt is the vendor and device number at an address of the bus.
+func (w *witnesses) idAt(address string) string {
+	for _, b := range w.bus {
+		if b.Address == address {
+			return b.ID
+		}
+	}
+	return ""
 }
 
 // bound are the bus's GPUs that the loaded kernel driver has taken, for when
@@ -246,7 +299,7 @@ func (w *witnesses) bound() []gpuAnswer {
 
 // busOnly judges a GPU on the bus that the driver does not list.
 func (w *witnesses) busOnly(b busGPU, d *facts.Driver) (g facts.GPU, why string, ok bool) {
-	g = facts.GPU{Name: b.Model, PCI: b.Address}
+	g = facts.GPU{Name: b.Model, PCI: b.Address, PCIID: b.ID}
 	switch {
 	case b.Driver == "nvidia" && slices.Contains(w.where, whereContainer):
 		// /sys shows the whole machine; the container was given other GPUs.

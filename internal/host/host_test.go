@@ -68,7 +68,10 @@ func TestColabsT4ThroughRealLibraries(t *testing.T) {
 		Libs: []facts.HostLib{
 			{Soname: "libcuda.so.1", Path: "/usr/lib64-nvidia/libcuda.so.1", Version: "535.104.05", DirNeeded: true},
 			{Soname: "libnvidia-ptxjitcompiler.so.1", Path: "/usr/lib64-nvidia/libnvidia-ptxjitcompiler.so.1", Version: "535.104.05", DirNeeded: true}},
-		Where:   []string{"colab"},
+		Lacks: []string{"libgomp.so.1"},
+		Where: []string{"colab"},
+		Sources: map[string]string{"cpu": "/proc/cpuinfo", "driver.kernel": "/proc/driver/nvidia/version", "driver.cuda": "libcuda (/usr/lib64-nvidia/libcuda.so.1)",
+			"driver.libcuda": "the file name of /usr/lib64-nvidia/libcuda.so.1", "gpus": "nvml", "libs": "folders of the loader, of toolkits and of Python's packages"},
 		Unknown: map[string]string{"libc": "libc.so.6 not found", "glibcxx": "libstdc++.so.6 not found"},
 	}
 	if diff := cmp.Diff(want, h); diff != "" {
@@ -325,9 +328,9 @@ func TestCUDALibrariesOnTheHost(t *testing.T) {
 	want := []facts.HostLib{
 		{Soname: "libcudart.so.11.0", Path: "/usr/lib64/libcudart.so.11.0"},
 		{Soname: "libcublas.so.12", Path: "/usr/local/cuda/lib64/libcublas.so.12", Version: "12.8.4.1", DirNeeded: true},
+		{Soname: "libcublas.so.13", Path: "/venv/lib/python3.13/site-packages/nvidia/cu13/lib/libcublas.so.13", DirNeeded: true},
 		{Soname: "libcublas.so.12", Path: "/usr/local/lib/python3.11/dist-packages/nvidia/cublas/lib/libcublas.so.12", Version: "12.4.5.8", DirNeeded: true},
 		{Soname: "libcudart.so.12", Path: "/usr/local/lib/python3.11/dist-packages/nvidia/cuda_runtime/lib/libcudart.so.12", Version: "12.4.127", DirNeeded: true},
-		{Soname: "libcublas.so.13", Path: "/venv/lib/python3.13/site-packages/nvidia/cu13/lib/libcublas.so.13", DirNeeded: true},
 	}
 	if diff := cmp.Diff(want, m.read().Libs); diff != "" {
 		t.Errorf("libraries (-want +got):\n%s", diff)
@@ -378,5 +381,13 @@ func TestModuleVersions(t *testing.T) {
 		if got := parseProcVersion(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
+	}
+}
+
+// BenchmarkRead is what reading this machine costs but for asking its driver.
+func BenchmarkRead(b *testing.B) {
+	env := map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/root"}
+	for b.Loop() {
+		Read(b.Context(), Options{Env: env})
 	}
 }

@@ -34,7 +34,7 @@ func symbolVersion(file, prefix string) (string, error) {
 }
 
 // readLibc finds glibc's and libstdc++'s versions as a program would meet them.
-func readLibc(t tree, l *loader, unknown map[string]string) (libc, cxx string) {
+func readLibc(t tree, l *loader, unknown, sources map[string]string) (libc, cxx string) {
 	ask := func(key, soname, prefix string) string {
 		p, ok := l.find(soname)
 		if !ok {
@@ -47,7 +47,9 @@ func readLibc(t tree, l *loader, unknown map[string]string) (libc, cxx string) {
 		v, err := symbolVersion(t.at(p), prefix)
 		if err != nil {
 			unknown[key] = "reading " + p + ": " + err.Error()
+			return ""
 		}
+		sources[key] = p
 		return v
 	}
 	return ask("libc", "libc.so.6", "GLIBC_"), ask("glibcxx", "libstdc++.so.6", "GLIBCXX_")

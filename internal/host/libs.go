@@ -3,6 +3,7 @@ package host
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/waqasm86/llcuda/bundles/facts"
@@ -41,7 +42,10 @@ func readLibs(t tree, l *loader, d driverFiles, env map[string]string) []facts.H
 	if d.libcuda != "" && !d.stub {
 		add(d.libcuda, sonameCUDA, d.version)
 	}
-	if p, ok := l.in([]string{d.dir}, sonameJIT); ok && d.dir != "" {
+	// libcuda loads it by name: beside itself first is where a driver puts it.
+	if p, ok := l.in([]string{path.Dir(d.libcuda), d.dir}, sonameJIT); ok && d.libcuda != "" && !d.stub {
+		add(p, sonameJIT, fileVersion(t, p))
+	} else if p, ok := l.find(sonameJIT); ok {
 		add(p, sonameJIT, fileVersion(t, p))
 	}
 	folder := func(dir string, version func(string) string) {
@@ -52,6 +56,11 @@ func readLibs(t tree, l *loader, d driverFiles, env map[string]string) []facts.H
 			if cudaLib.MatchString(name) {
 				add(path.Join(dir, name), name, version(name))
 			}
+		}
+	}
+	for _, soname := range systemLibs {
+		if p, ok := l.find(soname); ok {
+			add(p, soname, "")
 		}
 	}
 	byName := func(string) string { return "" }
@@ -74,7 +83,10 @@ func readLibs(t tree, l *loader, d driverFiles, env map[string]string) []facts.H
 			folder(dir, byName)
 		}
 	}
-	for _, pattern := range wheelDirs(env) {
+	for _, base := range pythonBases(t, env) { // conda's own packages lie beside its Python's
+		folder(path.Join(base, "lib"), byName)
+	}
+	for _, pattern := range wheelDirs(t, env) {
 		for _, site := range t.match(pattern) {
 			versions := wheelVersions(t.list(site))
 			for _, dir := range t.match(site + "/nvidia/*/lib") {
@@ -85,19 +97,65 @@ func readLibs(t tree, l *loader, d driverFiles, env map[string]string) []facts.H
 	return libs
 }
 
-// wheelDirs are where Python keeps packages: the system's, Colab's, conda's,
-// the virtual environment's, the user's.
-func wheelDirs(env map[string]string) []string {
+// systemLibs are libraries of the system that builds of llama.cpp may ask for
+// and that a bare host may lack.
+var systemLibs = [...]string{"libgomp.so.1"}
+
+// readLacks names those of systemLibs that the loader would not find.
+func readLacks(l *loader) []string {
 	var out []string
-	bases := []string{"/usr/local", "/usr", "/opt/conda", env["CONDA_PREFIX"], env["VIRTUAL_ENV"]}
-	if home := env["HOME"]; home != "" {
+	for _, soname := range systemLibs {
+		if _, ok := l.find(soname); !ok {
+			out = append(out, soname)
+		}
+	}
+	return out
+}
+
+// pythonBases are the prefixes of the Pythons that a user may start: of the
+// system, of Colab, of conda (also its other environments' base), of the virtual
+// environment, of every folder of PATH that has a python3, and behind its links.
+func pythonBases(t tree, env map[string]string) []string {
+	var out []string
+	add := func(base string) {
+		if path.IsAbs(base) && base != "/" && !strings.ContainsAny(base, "*?[\\") && !slices.Contains(out, path.Clean(base)) {
+			out = append(out, path.Clean(base))
+		}
+	}
+	add(env["VIRTUAL_ENV"])
+	add(env["CONDA_PREFIX"])
+	for _, dir := range strings.Split(env["PATH"], ":") {
+		if p := path.Join(dir, "python3"); path.IsAbs(dir) && path.Base(dir) == "bin" && t.exists(p) {
+			add(path.Dir(dir))
+			if real, ok := t.real(p); ok {
+				add(path.Dir(path.Dir(real)))
+			}
+		}
+	}
+	add("/usr/local")
+	add("/usr")
+	add("/opt/conda")
+	return out
+}
+
+// wheelDirs are where Python keeps packages: those of its prefixes, the user's,
+// and the folders of PYTHONPATH.
+func wheelDirs(t tree, env map[string]string) []string {
+	var out []string
+	bases := pythonBases(t, env)
+	if home := env["HOME"]; path.IsAbs(home) && !strings.ContainsAny(home, "*?[\\") {
 		bases = append(bases, home+"/.local")
 	}
 	for _, base := range bases {
-		if !path.IsAbs(base) || strings.ContainsAny(base, "*?[\\") {
-			continue
+		for _, lib := range []string{"lib", "lib64"} {
+			out = append(out, base+"/"+lib+"/python3*/site-packages", base+"/"+lib+"/python3*/dist-packages")
 		}
-		out = append(out, base+"/lib/python3*/site-packages", base+"/lib/python3*/dist-packages")
+		out = append(out, base+"/lib/python3/dist-packages")
+	}
+	for _, dir := range strings.Split(env["PYTHONPATH"], ":") {
+		if path.IsAbs(dir) && !strings.ContainsAny(dir, "*?[\\") {
+			out = append(out, path.Clean(dir))
+		}
 	}
 	return out
 }

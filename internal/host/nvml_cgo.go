@@ -79,7 +79,9 @@ func readDevice(d nvml.Device) gpuAnswer {
 		note("mig", ret)
 	}
 	if g.MIG {
-		g.MIGs = migUUIDs(d)
+		var known bool
+		g.MIGs, known = migUUIDs(d)
+		g.Idle = known && len(g.MIGs) == 0
 	}
 	return g
 }
@@ -99,10 +101,11 @@ func busID(p nvml.PciInfo) string {
 	return fmt.Sprintf("%04x:%02x:%02x.0", p.Domain, p.Bus, p.Device)
 }
 
-func migUUIDs(d nvml.Device) []string {
+// migUUIDs lists a GPU's MIG instances; false where NVML cannot say.
+func migUUIDs(d nvml.Device) ([]string, bool) {
 	n, ret := d.GetMaxMigDeviceCount()
 	if ret != nvml.SUCCESS {
-		return nil
+		return nil, false
 	}
 	var out []string
 	for i := range n {
@@ -114,7 +117,7 @@ func migUUIDs(d nvml.Device) []string {
 			out = append(out, uuid)
 		}
 	}
-	return out
+	return out, true
 }
 
 // nvmlError names the errors of Init and of queries without calling NVML.

@@ -6,4 +6,4 @@ const noCgo = "this program was built without cgo and cannot load driver librari
 
 func loadNVML(string) answer { return answer{Error: noCgo} }
 
-func loadLibcuda(string) answer { return answer{Error: noCgo} }
+func loadLibcuda(string, bool) answer { return answer{Error: noCgo} }

@@ -11,6 +11,8 @@ type busGPU struct {
 	Address string
 	// Driver is the kernel driver bound to it ("nvidia", "vfio-pci"); "" = none.
 	Driver string
+	// ID is its vendor and device number, "10de:1eb8"; "" where it cannot be read.
+	ID string
 	// Model is what the loaded driver calls it, where it says so.
 	Model string
 }
@@ -32,6 +34,9 @@ func readBus(t tree) (gpus []busGPU, ok bool) {
 			continue
 		}
 		g := busGPU{Address: pciAddress(address)}
+		if number, ok := strings.CutPrefix(t.text(path.Join(dir, "device")), "0x"); ok {
+			g.ID = "10de:" + number
+		}
 		if driver, ok := t.real(path.Join(dir, "driver")); ok {
 			g.Driver = path.Base(driver)
 		}

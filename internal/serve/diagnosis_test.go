@@ -91,6 +91,7 @@ func TestFailuresOfAGPUAreExplained(t *testing.T) {
 		{"a stub", started("CUDA driver is a stub library"), facts.StubLibcuda, 34},
 		{"two drivers", started("system has unsupported display driver / cuda driver combination"), facts.DriverMismatch, 803},
 		{"forward compatibility", started("forward compatibility was attempted on non supported HW"), facts.CompatNotSupported, 804},
+		{"a call that the driver lacks", aborted("API call is not supported in the installed CUDA driver"), facts.CallNeedsNewerDriver, 36},
 		{"compressed code", aborted("device kernel image is invalid"), facts.CompressionTooNew, 200},
 		{"no code for the GPU", aborted("no kernel image is available for execution on the device"), facts.NoKernelImage, 209},
 		{"PTX that is too new", aborted("the provided PTX was compiled with an unsupported toolchain."), facts.PTXISATooNew, 222},
