@@ -56,13 +56,15 @@ func run(ctx context.Context, args []string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		fmt.Fprintln(os.Stderr, "bench:", row.what)
+		fmt.Fprintf(os.Stderr, "bench: %s ", row.what)
 		before := load()
 		ours, rival, rivalName, err := row.measure(ctx, b)
 		if err != nil {
 			fmt.Fprintf(table, "%s\t%v\n", row.what, err)
+			fmt.Fprintln(os.Stderr, err)
 			continue
 		}
+		fmt.Fprintln(os.Stderr, seconds(ours.best())) // should the rest be interrupted
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d MB\t%s", row.what, seconds(ours.best()), seconds(ours.median()), seconds(ours.cpu()), ours.memory()>>20, rivalName)
 		if len(rival) > 0 {
 			fmt.Fprintf(table, "\t%s\t%s\t%s\t%.1f×\t%.1f×", seconds(rival.best()), seconds(rival.median()), seconds(rival.cpu()),

@@ -144,11 +144,11 @@ func packFolder(ctx context.Context, b bench) (ours, rival samples, _ string, er
 	if err != nil {
 		return nil, nil, "", err
 	}
-	if ours, err = times(ctx, 3, nil, mine); err != nil {
+	if ours, err = times(ctx, 1, nil, mine); err != nil {
 		return nil, nil, "", err
 	}
 	theirs := filepath.Join(b.work, "theirs.tar.zst")
-	rival, err = times(ctx, 3, nil, command{argv: []string{"tar", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner",
+	rival, err = times(ctx, 1, nil, command{argv: []string{"tar", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner",
 		"-I", "zstd -19 --long=27 -T1", "-cf", theirs, "-C", dir, "."}})
 	if err != nil {
 		return nil, nil, "", err
