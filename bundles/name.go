@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // Limits on names, in bytes. 255 is what Linux filesystems allow for one
@@ -16,9 +18,9 @@ const (
 )
 
 var (
-	tagForm  = newPattern(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
-	idForm   = newPattern(`^[a-z0-9][a-z0-9._-]{0,99}$`)
-	fileForm = newPattern(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	tagForm  = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+	idForm   = lazyregexp.New(`^[a-z0-9][a-z0-9._-]{0,99}$`)
+	fileForm = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 )
 
 // CheckTag says whether a release tag can be a folder name, a URL path element

@@ -10,18 +10,19 @@ import (
 	"strings"
 
 	"github.com/waqasm86/llcuda/bundles/facts"
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 var (
-	platformForm = newPattern(`^[a-z0-9]+/[a-z0-9]+$`)
-	toolkitForm  = newPattern(`^\d+\.\d+(\.\d+)?$`)
-	sonameForm   = newPattern(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
-	versionForm  = newPattern(`^\d+(\.\d+)*$`)
-	cudaForm     = newPattern(`^\d+\.\d+$`)
-	driverForm   = newPattern(`^\d+\.\d+(\.\d+)?$`)
-	ccForm       = newPattern(`^\d+\.\d+$`)
+	platformForm = lazyregexp.New(`^[a-z0-9]+/[a-z0-9]+$`)
+	toolkitForm  = lazyregexp.New(`^\d+\.\d+(\.\d+)?$`)
+	sonameForm   = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+	versionForm  = lazyregexp.New(`^\d+(\.\d+)*$`)
+	cudaForm     = lazyregexp.New(`^\d+\.\d+$`)
+	driverForm   = lazyregexp.New(`^\d+\.\d+(\.\d+)?$`)
+	ccForm       = lazyregexp.New(`^\d+\.\d+$`)
 	// "8.6", "5.0-6.1", "8.6-8.x", "5.0-7.x", "9.0+"
-	ccRangeForm = newPattern(`^(\d+)\.\d+(\+|-(\d+)\.(\d+|x))?$`)
+	ccRangeForm = lazyregexp.New(`^(\d+)\.\d+(\+|-(\d+)\.(\d+|x))?$`)
 )
 
 // Validate says everything that is wrong with a manifest: a reference that

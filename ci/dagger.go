@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"dagger.io/dagger"
 
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 	"github.com/waqasm86/llcuda/internal/source"
 	"github.com/waqasm86/llcuda/matrix"
 )
@@ -238,7 +238,7 @@ func (c *containerBuild) source(dir string) (*dagger.Directory, error) {
 	return c.client.Host().Directory(dir, dagger.HostDirectoryOpts{Exclude: exclude}), nil
 }
 
-var patternMeta = regexp.MustCompile(`[*?\[\]\\!]`)
+var patternMeta = lazyregexp.New(`[*?\[\]\\!]`)
 
 // step runs one command and waits for it.
 func (c *containerBuild) step(ctx context.Context, ctr *dagger.Container, s matrix.Step) (*dagger.Container, error) {

@@ -2,10 +2,10 @@ package ci
 
 import (
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 	"github.com/waqasm86/llcuda/matrix"
 )
 
@@ -75,7 +75,7 @@ func toolsError(missing []string) *ToolError {
 	return e
 }
 
-var versioned = regexp.MustCompile(`^(gcc|g\+\+|clang)(-[0-9]+)?$`)
+var versioned = lazyregexp.New(`^(gcc|g\+\+|clang)(-[0-9]+)?$`)
 
 // packageOf is the Debian and Ubuntu package of a tool, "" where not known.
 func packageOf(tool string) string {

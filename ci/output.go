@@ -2,11 +2,12 @@ package ci
 
 import (
 	"bytes"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 const (
@@ -60,7 +61,7 @@ func (l *lines) flush() {
 	}
 }
 
-var ninjaLine = regexp.MustCompile(`^\[([0-9]{1,7})/([0-9]{1,7})\] `)
+var ninjaLine = lazyregexp.New(`^\[([0-9]{1,7})/([0-9]{1,7})\] `)
 
 // ninja reads "[12/458] Building …".
 func ninja(line string) (done, total int, ok bool) {
@@ -83,7 +84,7 @@ type tail struct {
 	rank  int
 }
 
-var failure = regexp.MustCompile(`(?i)(^|[\s:(])(fatal )?error( [a-z0-9]+)?:|^CMake Error|undefined reference to|^nvcc fatal|^collect2: |: not found$|No such file or directory`)
+var failure = lazyregexp.New(`(?i)(^|[\s:(])(fatal )?error( [a-z0-9]+)?:|^CMake Error|undefined reference to|^nvcc fatal|^collect2: |: not found$|No such file or directory`)
 
 func (t *tail) add(line string) {
 	line = cut(line)

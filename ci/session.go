@@ -7,12 +7,13 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"dagger.io/dagger"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // session is one connection to the engine. A build has one for itself: the
@@ -158,10 +159,10 @@ type plain struct {
 }
 
 var (
-	plainLine = regexp.MustCompile(`^([0-9]+) *: `)
-	plainText = regexp.MustCompile(`^(?:┆ )*\[[0-9hms.]+\] \|(?: (.*))?$`)
-	plainExec = regexp.MustCompile(`^(?:┆ )*(?:Container\.)?withExec\b`)
-	plainFail = regexp.MustCompile(`^(?:[0-9]+ *: (?:┆ )*)?(?:!|Error:) (.*)$`)
+	plainLine = lazyregexp.New(`^([0-9]+) *: `)
+	plainText = lazyregexp.New(`^(?:┆ )*\[[0-9hms.]+\] \|(?: (.*))?$`)
+	plainExec = lazyregexp.New(`^(?:┆ )*(?:Container\.)?withExec\b`)
+	plainFail = lazyregexp.New(`^(?:[0-9]+ *: (?:┆ )*)?(?:!|Error:) (.*)$`)
 )
 
 func (p *plain) line(text string) {
@@ -214,7 +215,7 @@ func (p *plain) detach() {
 	p.attach(newReport("", Job{Log: io.Discard}))
 }
 
-var traceParent = regexp.MustCompile(` \[traceparent:[^\]]*\]`)
+var traceParent = lazyregexp.New(` \[traceparent:[^\]]*\]`)
 
 // why is the reason that the client gave last.
 func (p *plain) why() string {

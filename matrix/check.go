@@ -7,18 +7,20 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 var (
-	cellID   = newPattern(`^[a-z0-9][a-z0-9.-]*$`)
-	smName   = newPattern(`^[1-9][0-9]{1,2}[af]?$`)
-	plain12X = newPattern(`^12[0-9]$`)
-	envName  = newPattern(`^[A-Z_][A-Z0-9_]*$`)
-	imageRef = newPattern(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
-	cmakeArg = newPattern(`^-D([A-Za-z][A-Za-z0-9_]*)=(.*)$`)
-	fileName = newPattern(`^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$`)
-	ccName   = newPattern(`^[1-9][0-9]?\.[0-9]$`)
-	dotted   = newPattern(`^[0-9]{1,6}(\.[0-9]{1,6}){0,3}$`)
+	cellID   = lazyregexp.New(`^[a-z0-9][a-z0-9.-]*$`)
+	smName   = lazyregexp.New(`^[1-9][0-9]{1,2}[af]?$`)
+	plain12X = lazyregexp.New(`^12[0-9]$`)
+	envName  = lazyregexp.New(`^[A-Z_][A-Z0-9_]*$`)
+	imageRef = lazyregexp.New(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
+	cmakeArg = lazyregexp.New(`^-D([A-Za-z][A-Za-z0-9_]*)=(.*)$`)
+	fileName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$`)
+	ccName   = lazyregexp.New(`^[1-9][0-9]?\.[0-9]$`)
+	dotted   = lazyregexp.New(`^[0-9]{1,6}(\.[0-9]{1,6}){0,3}$`)
 )
 
 // platforms that a plan can be made for: the CPU variants that `expect` lists

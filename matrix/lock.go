@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // lockSchema is the major version of a lock file.
@@ -32,7 +34,7 @@ func LockName(matrixFile string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(matrixFile, ".yaml"), ".yml") + ".lock.json"
 }
 
-var digestForm = newPattern(`^sha256:[0-9a-f]{64}$`)
+var digestForm = lazyregexp.New(`^sha256:[0-9a-f]{64}$`)
 
 // ParseLock reads a lock file. What it does not know is refused: a lock that is
 // half understood locks nothing.

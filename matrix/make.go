@@ -7,6 +7,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // The programs of the steps that are more than one command. Each runs as
@@ -176,7 +178,7 @@ func script(name, text string, args ...string) Step {
 }
 
 // buildTag is a llama.cpp tag that carries its build number.
-var buildTag = newPattern(`^b([1-9][0-9]{0,8})$`)
+var buildTag = lazyregexp.New(`^b([1-9][0-9]{0,8})$`)
 
 // cmake are the configure arguments that name no folder.
 func (m *Matrix) cmake(c Cell, t *toolkit, o PlanOptions) []string {
@@ -221,8 +223,8 @@ func shortCommit(s SourceID) string {
 }
 
 var (
-	commitID = newPattern(`^[0-9a-f]{7,64}$`)
-	treeID   = newPattern(`^(sha256:)?[0-9a-f]{12,64}$`)
+	commitID = lazyregexp.New(`^[0-9a-f]{7,64}$`)
+	treeID   = lazyregexp.New(`^(sha256:)?[0-9a-f]{12,64}$`)
 )
 
 // pathMaps keep the builder's folders out of the finished files (assert and

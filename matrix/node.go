@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // Error is one thing wrong with a matrix file, at the line where it stands.
@@ -48,7 +50,7 @@ func (w *walker) err() error {
 	return errors.Join(joined...)
 }
 
-var yamlLine = newPattern(`^(?:yaml: )?(?:(?:unmarshal errors|construct errors):\s*)?line (\d+): (.*)`)
+var yamlLine = lazyregexp.New(`^(?:yaml: )?(?:(?:unmarshal errors|construct errors):\s*)?line (\d+): (.*)`)
 
 // syntax turns an error of the YAML parser into ours.
 func (w *walker) syntax(err error) {

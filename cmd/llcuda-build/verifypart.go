@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/waqasm86/llcuda/bundles/facts"
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/inspect"
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 	"github.com/waqasm86/llcuda/internal/verify"
 	"github.com/waqasm86/llcuda/matrix"
 )
@@ -191,15 +191,15 @@ func findCuobjdump(ctx context.Context, flag string) (*verify.Tool, error) {
 	}
 	t := &verify.Tool{Run: runTool(path)}
 	if out, _, code, err := t.Run(ctx, "--version"); err == nil && code == 0 {
-		if v := toolVersion.FindSubmatch(out); v != nil {
-			t.Version = string(v[1])
+		if v := toolVersion.FindStringSubmatch(string(out)); v != nil {
+			t.Version = v[1]
 		}
 	}
 	return t, nil
 }
 
 // toolVersion finds "V12.4.127" in what cuobjdump says of itself.
-var toolVersion = regexp.MustCompile(`release [0-9.]+, V([0-9.]+)`)
+var toolVersion = lazyregexp.New(`release [0-9.]+, V([0-9.]+)`)
 
 // runTool asks a cuobjdump on this machine.
 func runTool(tool string) verify.Run {

@@ -1,8 +1,6 @@
 package compat
 
 import (
-	_ "embed"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,13 +8,11 @@ import (
 	"sync"
 )
 
-//go:generate go run ./gen data/cuda.yaml data/cuda.json
+//go:generate go run ./gen data/cuda.yaml compiled.go
 
-// The YAML is for people; parsing it would cost every `inspect` and `why` several
-// milliseconds, so it is embedded as JSON, and a test holds one against the other.
-//
-//go:embed data/cuda.json
-var embedded []byte
+// The YAML is for people. Parsing it, or JSON, would cost every `inspect` and
+// `why` a millisecond or more, so it is compiled in, and a test holds one
+// against the other.
 
 // Table is the knowledge the rules stand on, as data/cuda.yaml has it, ready to
 // be asked. It is never changed after Load.
@@ -41,11 +37,11 @@ type branchVersion struct {
 	cuda  Version
 }
 
-// Load returns the embedded table, parsed once. An error means that this
-// program was built from a broken tree.
+// Load returns the table that is compiled in, indexed once. An error means that
+// this program was built from a broken tree.
 func Load() (*Table, error) { return loaded() }
 
-var loaded = sync.OnceValues(func() (*Table, error) { return Parse(embedded) })
+var loaded = sync.OnceValues(func() (*Table, error) { return NewTable(compiled()) })
 
 // table is Load for rules that cannot go on without it. The tests load the same
 // bytes, so it does not fail in a program that passed them.
@@ -57,12 +53,9 @@ func table() *Table {
 	return t
 }
 
-// Parse reads a table from JSON.
-func Parse(data []byte) (*Table, error) {
-	t := &Table{isas: map[string]demand{}, demands: map[string]demand{}, majors: map[int]demand{}, tegra: map[CC]string{}}
-	if err := json.Unmarshal(data, &t.Facts); err != nil {
-		return nil, fmt.Errorf("reading the compatibility table: %w", err)
-	}
+// NewTable makes a table of facts.
+func NewTable(f Facts) (*Table, error) {
+	t := &Table{Facts: f, isas: map[string]demand{}, demands: map[string]demand{}, majors: map[int]demand{}, tegra: map[CC]string{}}
 	if t.Facts.Schema != 1 {
 		return nil, fmt.Errorf("reading the compatibility table: schema %d, want 1", t.Facts.Schema)
 	}

@@ -6,12 +6,14 @@ import (
 	"html/template"
 	"io"
 	"strings"
+	"sync"
 )
 
 //go:embed page.html.tmpl
 var pageText string
 
-var page = template.Must(template.New("page").Parse(pageText))
+// page is parsed when it is first written.
+var page = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
 
 // pageView is what the page's template sees. Strings of the manifest reach the
 // page through it alone, and html/template escapes each for its place.
@@ -97,7 +99,7 @@ func (g Grid) WriteHTML(w io.Writer, date string) error {
 		v.Rows = append(v.Rows, row)
 	}
 	var b strings.Builder
-	if err := page.Execute(&b, v); err != nil {
+	if err := page().Execute(&b, v); err != nil {
 		return err
 	}
 	// The template escapes; what cannot be seen is replaced besides.

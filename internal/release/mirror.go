@@ -8,11 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // mirror is a tree of files behind HTTP(S). It never sends a token.
@@ -228,7 +229,7 @@ func retryAfter(h http.Header, now time.Time) (after time.Duration, said bool) {
 	return 0, false
 }
 
-var contentRangeForm = regexp.MustCompile(`^bytes (\d+)-(\d+)/(\d+|\*)$`)
+var contentRangeForm = lazyregexp.New(`^bytes (\d+)-(\d+)/(\d+|\*)$`)
 
 // contentRange reads where a partial reply starts and how long the whole is
 // (-1 where it does not say).

@@ -2,14 +2,15 @@ package source
 
 import (
 	"context"
-	"regexp"
 	"sort"
 	"strings"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 var (
-	commitID = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-	buildTag = regexp.MustCompile(`^b[1-9][0-9]*$`)
+	commitID = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	buildTag = lazyregexp.New(`^b[1-9][0-9]*$`)
 )
 
 // advertised are the refs of a repository: name → commit, tags peeled.

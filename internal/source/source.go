@@ -25,9 +25,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 	"github.com/waqasm86/llcuda/matrix"
 )
 
@@ -118,7 +118,7 @@ type spec struct {
 }
 
 // scpURL is git's short form of an ssh URL: git@host:path.
-var scpURL = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:`)
+var scpURL = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:`)
 
 // parse tells the kinds apart.
 func parse(text string, def Repository) (spec, error) {
@@ -176,7 +176,7 @@ func onDisk(path string) (spec, bool) {
 	return spec{}, false
 }
 
-var refName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._/+#@-]*$`)
+var refName = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._/+#@-]*$`)
 
 // checkRef refuses what git would take for an option, a pattern or a range.
 func checkRef(text, ref string) error {

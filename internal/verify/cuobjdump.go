@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/waqasm86/llcuda/bundles/facts"
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // Run starts cuobjdump, on this machine or in a container, and returns what it
@@ -47,7 +47,7 @@ const (
 
 // listed matches one line of a listing: "ELF file    3: lib.3.sm_86.cubin", in
 // bare cubins without the middle number.
-var listed = regexp.MustCompile(`^(?:ELF|PTX) file\s+\d+:\s.*\.sm_(\d+[af]?)\.(?:cubin|ptx)$`)
+var listed = lazyregexp.New(`^(?:ELF|PTX) file\s+\d+:\s.*\.sm_(\d+[af]?)\.(?:cubin|ptx)$`)
 
 // ParseListing reads what cuobjdump --list-elf or --list-ptx wrote to stdout:
 // the number of files per SM. Headings of archive members are passed over; a
