@@ -254,7 +254,16 @@ func conformance(t *testing.T, s suite) {
 			if e.Line == "ready" {
 				_, err := os.Lstat(b.outDir)
 				early = err == nil
-				seen = running("sleep\x00" + mark)
+				// The shell says so when it has forked; sleep may yet have to begin.
+				for wait := time.NewTimer(10 * time.Second); !seen; {
+					select {
+					case <-wait.C:
+						cancel()
+						return
+					case <-time.After(10 * time.Millisecond):
+						seen = running("sleep\x00" + mark)
+					}
+				}
 				cancel()
 			}
 		}
