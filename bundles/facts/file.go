@@ -89,6 +89,8 @@ type Device struct {
 	SASS   []Target `json:"sass"`
 	PTX    []Target `json:"ptx"`
 	Groups []Group  `json:"groups"`
+	// List is every unit by its place in the file; nil where it was not asked for.
+	List []Unit `json:"list,omitempty"`
 	// Ignored counts containers that are reported and never judged.
 	Ignored *Ignored `json:"ignored,omitempty"`
 	// Relocatable lists the inputs of relocatable device code
@@ -189,6 +191,18 @@ type Image struct {
 	// over the units of the group, of the first 16 bytes of the SHA-256 of this
 	// image as it is stored; in hexadecimal. Of these compat.Selected is made.
 	Digest string `json:"digest,omitempty"`
+}
+
+// Unit is one translation unit, as its container in the file has it.
+type Unit struct {
+	// Offset and Size are the container's, in bytes; a bare cubin's or PTX text's
+	// are the file's.
+	Offset int64 `json:"offset"`
+	Size   int64 `json:"size"`
+	// Empty and Linked are as in Group.
+	Empty  bool    `json:"empty,omitempty"`
+	Linked bool    `json:"linked,omitempty"`
+	Images []Image `json:"images"`
 }
 
 // Ignored counts containers that no rule judges.

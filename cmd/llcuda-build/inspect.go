@@ -15,7 +15,7 @@ import (
 )
 
 type inspectOptions struct {
-	json, kernels, cpu, strict bool
+	json, kernels, cpu, units, strict bool
 }
 
 func newInspect(s *cli.Streams) *cobra.Command {
@@ -35,6 +35,7 @@ What is wrong does not change the exit code: it is 0 where every file was read,
 	f := c.Flags()
 	f.BoolVar(&o.json, "json", false, "print the facts as JSON (schema 1)")
 	f.BoolVar(&o.kernels, "kernels", false, "list kernels by name and compare them between SMs")
+	f.BoolVar(&o.units, "units", false, "list every translation unit by its place in the file")
 	f.BoolVar(&o.cpu, "cpu", false, "decode the code and say which processors it runs on")
 	f.BoolVar(&o.strict, "strict", false, "exit 1 where something is wrong with a file")
 	return c
@@ -44,6 +45,9 @@ func runInspect(s *cli.Streams, paths []string, o inspectOptions) error {
 	var want inspect.Want
 	if o.kernels {
 		want |= inspect.Kernels
+	}
+	if o.units {
+		want |= inspect.Units
 	}
 	if o.cpu {
 		want |= inspect.CPU

@@ -13,6 +13,9 @@ import (
 // device gathers what the containers of a file, or of an archive's members,
 // hold.
 type device struct {
+	// each asks for a list of all units, list is it.
+	each        bool
+	list        []facts.Unit
 	groups      map[string]*group
 	relocatable map[string]*group
 	sass, ptx   map[facts.Target]*count
@@ -223,6 +226,9 @@ func (d *device) elsewhere(o *object, off uint64, w wrapper, inputs []region, in
 // unit adds a unit to the groups and the summary.
 func (d *device) unit(u *unit, linked bool) {
 	d.units++
+	if d.each {
+		d.list = append(d.list, facts.Unit{Offset: u.off, Size: u.size, Empty: !u.defines, Linked: linked, Images: u.images})
+	}
 	addGroup(d.groups, u, u.owner, linked)
 	if u.owner == facts.OwnerNVIDIA {
 		d.allOf, d.someOf = d.allOf&u.allOf, d.someOf|u.someOf
@@ -319,7 +325,8 @@ func (d *device) facts(e *facts.ELF) *facts.Device {
 	vouched := d.vouch(append(slices.Clone(groups), inputs...), soname)
 	assign(groups, vouched)
 	assign(inputs, vouched)
-	f := &facts.Device{Units: d.units, SASS: targets(d.sass), PTX: targets(d.ptx), Groups: groups,
+	slices.SortStableFunc(d.list, func(a, b facts.Unit) int { return cmp.Compare(a.Offset, b.Offset) })
+	f := &facts.Device{Units: d.units, List: d.list, SASS: targets(d.sass), PTX: targets(d.ptx), Groups: groups,
 		Relocatable: inputs, Cudart: cudart(needed, d.static), NVIDIA: d.nvidia(vouched)}
 	if len(f.Relocatable) == 0 {
 		f.Relocatable = nil

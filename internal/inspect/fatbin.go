@@ -94,6 +94,7 @@ func readContainer(g region, off uint64, left *allowance) (*container, uint64, e
 	if version := le.Uint16(h[4:]); version != 1 {
 		return nil, 0, g.fail(int64(off), "a container of version %d, which is not known", version)
 	}
+	c.g.size = int64(header + size)
 	body, err := g.sub(off, header, "a container header")
 	if err == nil {
 		body, err = g.sub(off+header, size, "a container")

@@ -33,6 +33,8 @@ const (
 	CPU Want = 1 << iota
 	// Kernels lists the kernels of all images by name, decompressing what it must.
 	Kernels
+	// Units lists every unit by its place in the file.
+	Units
 )
 
 func (w Want) has(v Want) bool { return w&v != 0 }
@@ -170,6 +172,7 @@ func readWith(t *nvtable, r io.ReaderAt, size int64, name string, want ...Want) 
 		return f, err
 	}
 	d := newDevice(t, size)
+	d.each = wanted(want).has(Units)
 	switch {
 	case bytes.HasPrefix(head, []byte(thinMagic)):
 		return f, g.fail(0, "a thin archive, which only names its members: inspect those")
@@ -310,6 +313,6 @@ func (d *device) text(g region) error {
 	if t.isa == "" || t.target == "" {
 		return g.fail(0, "a PTX text without a proper .version and .target")
 	}
-	d.unit(&unit{owner: facts.OwnerOwn, defines: t.defines, images: []facts.Image{{Kind: facts.KindPTX, SM: clean(t.target), ISA: t.isa, Compression: compressNone}}}, false)
+	d.unit(&unit{off: g.off, size: g.size, owner: facts.OwnerOwn, defines: t.defines, images: []facts.Image{{Kind: facts.KindPTX, SM: clean(t.target), ISA: t.isa, Compression: compressNone}}}, false)
 	return nil
 }

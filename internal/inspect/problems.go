@@ -46,6 +46,7 @@ func (p *problems) device(d *facts.Device) {
 	}
 	p.lacking(own, total)
 	p.ptxOnly(own, total)
+	p.ptxAlone(own, total)
 	p.compressed(own)
 	for _, g := range own {
 		for _, i := range g.Images {
@@ -86,6 +87,58 @@ func (p *problems) lacking(own []facts.Group, total int) {
 				n, plural(total, "unit"), sm, instead)
 		}
 	}
+}
+
+// ptxAlone names targets for whose GPUs there is PTX and no machine code, though
+// there is some for newer ones: what asks the compiler for 75-virtual and 86-real
+// makes, and what broke on T4s. PTX beyond all machine code is for GPUs to come.
+func (p *problems) ptxAlone(own []facts.Group, total int) {
+	units, isa := map[string]int{}, ""
+	for _, g := range own {
+		var sass []string
+		for _, i := range g.Images {
+			if i.Kind == facts.KindSASS {
+				sass = append(sass, i.SM)
+			}
+		}
+		seen := map[string]bool{}
+		for _, i := range g.Images {
+			if i.Kind != facts.KindPTX || !slices.ContainsFunc(sass, func(s string) bool { return compareSM(s, i.SM) > 0 }) || seen[i.SM] || slices.ContainsFunc(sass, func(s string) bool { return runsOn(s, i.SM) }) {
+				continue
+			}
+			seen[i.SM] = true
+			units[i.SM] += g.Units
+			if Newer(i.ISA, isa) {
+				isa = i.ISA
+			}
+		}
+	}
+	if len(units) == 0 {
+		return
+	}
+	most := 0
+	var sms, want []string
+	for sm, n := range units {
+		sms, most = append(sms, sm), max(most, n)
+	}
+	slices.SortFunc(sms, compareSM)
+	for i, sm := range sms {
+		want, sms[i] = append(want, sm+"-real"), "sm_"+sm
+	}
+	p.add("ptx-alone", "add "+strings.Join(want, ";")+" to CMAKE_CUDA_ARCHITECTURES", "for %s there is PTX and no machine code (up to ISA %s, in %d of %s): on such GPUs the driver must be new enough to compile it, and the first start is slow",
+		strings.Join(sms, ", "), isa, most, plural(total, "unit"))
+}
+
+// runsOn says whether machine code for a target runs on GPUs of another: the same
+// major and not newer; with a suffix on none but its own.
+func runsOn(sass, target string) bool {
+	if sass == target {
+		return true
+	}
+	if strings.TrimRight(sass, "af") != sass || len(sass) < 2 || len(sass) != len(strings.TrimRight(target, "af")) {
+		return strings.TrimRight(sass, "af") == target
+	}
+	return sass[:len(sass)-1] == target[:len(sass)-1] && sass <= target
 }
 
 // ptxOnly names units that every GPU has to compile.

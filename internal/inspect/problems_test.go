@@ -36,6 +36,8 @@ func TestWhatIsWrongIsSaidWithACure(t *testing.T) {
 		"NVIDIA's units are left out": {facts.File{Device: &facts.Device{Groups: []facts.Group{own(3, sass("75", "none")), {Units: 9, Owner: facts.OwnerNVIDIA, Images: []facts.Image{sass("80", "zstd")}}}}}, nil},
 		"PTX only": {facts.File{Device: &facts.Device{Groups: []facts.Group{own(143, ptx("50", "8.7", "8.7"), ptx("75", "8.7", "8.7"))}}},
 			[]string{"ptx-only: 143 of 143 units hold PTX only (up to ISA 8.7): each driver must be new enough to compile it, and the first start is slow"}},
+		"PTX alone for some, as in the story": {facts.File{Device: &facts.Device{Groups: []facts.Group{own(143, sass("86", "none"), sass("89", "none"), sass("120a", "none"), ptx("75", "8.7", "8.7"), ptx("80", "8.7", "8.7"), ptx("86", "8.7", "8.7"), ptx("120", "8.7", "8.7"))}}},
+			[]string{"ptx-alone: for sm_75, sm_80 there is PTX and no machine code (up to ISA 8.7, in 143 of 143 units): on such GPUs the driver must be new enough to compile it, and the first start is slow"}},
 		"compression": {facts.File{Device: &facts.Device{Groups: []facts.Group{own(2, sass("75", "zstd")), own(1, sass("75", "zlib"))}}},
 			[]string{"compressed: machine code in 2 units is packed with zstd: drivers before 550.54.14 (CUDA 12.4) fail",
 				"compressed: machine code in 1 unit is packed with zlib: which drivers unpack it is not known"}},

@@ -102,14 +102,8 @@ func (t *tableWriter) device(d *facts.Device) {
 	}
 	t.wrap("  device code: ", line)
 	t.targets(d)
-	for _, g := range d.Groups {
-		switch {
-		case g.Linked:
-			t.line("  %s: linked image of relocatable code", plural(g.Units, "unit"))
-		case g.Empty:
-			t.line("  %s without a kernel or device variable", plural(g.Units, "unit"))
-		}
-	}
+	t.whose(d)
+	t.units(d.List)
 	for _, g := range d.Relocatable {
 		t.wrap("  ", fmt.Sprintf("relocatable input, %s: %s", plural(g.Units, "container"), Images(g.Images)))
 	}
@@ -164,6 +158,51 @@ func Floor(f facts.Floor) string {
 		text += fmt.Sprintf(", driver %s or newer", *f.MinDriver)
 	}
 	return text
+}
+
+// whose says what the units are beside the table.
+func (t *tableWriter) whose(d *facts.Device) {
+	linked, empty, theirs := 0, 0, 0
+	for _, g := range d.Groups {
+		if g.Linked {
+			linked += g.Units
+		} else if g.Empty {
+			empty += g.Units
+		}
+		if g.Owner == facts.OwnerNVIDIA {
+			theirs += g.Units
+		}
+	}
+	if linked > 0 {
+		t.line("  %s: linked image of relocatable code", plural(linked, "unit"))
+	}
+	if empty > 0 {
+		t.line("  %s without a kernel or device variable", plural(empty, "unit"))
+	}
+	if n := d.NVIDIA; n != nil && theirs > 0 {
+		how := "by the digests of their images: " + strings.Join(n.Of, ", ")
+		if n.By == facts.BySoname {
+			how = "by the library's name alone"
+		}
+		t.wrap("  NVIDIA's: ", fmt.Sprintf("%d of %s, %s", theirs, plural(d.Units, "unit"), how))
+	}
+}
+
+// units lists all units by their place.
+func (t *tableWriter) units(list []facts.Unit) {
+	if t.err != nil || len(list) == 0 {
+		return
+	}
+	w := tabwriter.NewWriter(t.w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "    UNIT\tOFFSET\tBYTES\tHOLDS")
+	for i, u := range list {
+		what := Images(u.Images)
+		if u.Empty {
+			what += ", defines nothing"
+		}
+		fmt.Fprintf(w, "    %d\t%#x\t%d\t%s\n", i+1, u.Offset, u.Size, what)
+	}
+	t.err = w.Flush()
 }
 
 // targets is the table of SM × units × how.

@@ -26,6 +26,8 @@ const (
 
 // unit is what one container was found to hold.
 type unit struct {
+	// off and size are its container's in the file.
+	off, size int64
 	// images as they are stored; the same may come more than once.
 	images   []facts.Image
 	defines  bool
@@ -57,7 +59,7 @@ type examiner struct {
 // examine reads the heads of all images of a container and, as far as needed to
 // tell whether anything is defined, more of some of them.
 func (x *examiner) examine(c *container) (*unit, error) {
-	u := &unit{allOf: 0xff, images: make([]facts.Image, 0, len(c.entries))}
+	u := &unit{off: int64(c.off), size: c.g.size, allOf: 0xff, images: make([]facts.Image, 0, len(c.entries))}
 	for i := range c.entries {
 		e := &c.entries[i]
 		d, flags, known, err := x.identify(e)
