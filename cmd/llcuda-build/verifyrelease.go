@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/bundles/facts"
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/compat"
 	"github.com/waqasm86/llcuda/internal/fetch"
@@ -98,7 +99,7 @@ func (v *verdict) facts(tool string, published bundles.Part, read partRead) erro
 	again := appPart(published.Name, bundles.Packed{Size: published.Size, Contents: published.Contents, Unpacked: read.unpacked}, read.report)
 	// What is not read from the part's own files is taken as it is published.
 	again.Kind, again.Form, again.Release, again.CPU = published.Kind, published.Form, published.Release, published.CPU
-	again.Provides, again.Lean = published.Provides, published.Lean
+	again.Provides, again.Lean = published.Provides, leftOf(published.Lean, read.report.Files)
 	if published.Kind == bundles.PartRuntime {
 		again.Floors = compat.PartFloorsOf(again)
 	}
@@ -115,6 +116,25 @@ func (v *verdict) facts(tool string, published bundles.Part, read partRead) erro
 			Text: fmt.Sprintf("%s is published as %s, read back is %s", d.field, d.published, d.read), Fix: fix}})
 	}
 	return nil
+}
+
+// leftOf is a record of pruning as the files have it: for each compute capability
+// that it promises, what a driver would choose of NVIDIA's units now. Where the
+// facts do not tell that is nothing.
+func leftOf(l *bundles.Lean, files []facts.File) *bundles.Lean {
+	if l == nil {
+		return nil
+	}
+	left := &bundles.Lean{Of: l.Of, Selected: map[string]bundles.Selected{}}
+	for name := range l.Selected {
+		left.Selected[name] = bundles.Selected{}
+		if cc, err := compat.ParseCC(name); err == nil {
+			if s, ok := compat.Selected(files, cc); ok {
+				left.Selected[name] = s
+			}
+		}
+	}
+	return left
 }
 
 // bundle holds a bundle against its cell, and its bundle.json against the manifest.
