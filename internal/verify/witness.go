@@ -14,6 +14,8 @@ import (
 type Answers struct {
 	// Version is cuobjdump's, "11.8.86"; empty where it did not say.
 	Version string
+	// All says that it was asked with -all.
+	All bool
 	// Absent says that there was no cuobjdump.
 	Absent bool
 
@@ -41,7 +43,7 @@ func ReadAnswers(text string) (*Answers, error) {
 		case n == 1 && line == "absent":
 			a.Absent = true
 		case n == 1 && head == "cuobjdump":
-			a.Version = rest
+			a.Version, a.All = strings.CutSuffix(rest, " -all")
 		case n > 1 && !a.Absent && head == "@":
 			status, rest, _ := strings.Cut(rest, " ")
 			option, name, ok := strings.Cut(rest, " ")
@@ -71,8 +73,8 @@ func ReadAnswers(text string) (*Answers, error) {
 // Run gives the recorded answers to Cuobjdump: a question that was not asked is
 // fs.ErrNotExist.
 func (a *Answers) Run(_ context.Context, args ...string) (stdout, stderr []byte, code int, err error) {
-	if len(args) == 2 {
-		if got := a.answers[question{args[0], args[1]}]; got != nil {
+	if all := len(args) == 3 && args[1] == "-all"; all == a.All && (all || len(args) == 2) {
+		if got := a.answers[question{args[0], args[len(args)-1]}]; got != nil {
 			return []byte(got.stdout.String()), []byte(got.stderr.String()), got.code, nil
 		}
 	}

@@ -37,6 +37,26 @@ func TestRecordedAnswersComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
+func TestAnswersThatHideNothingAreTold(t *testing.T) {
+	a, err := ReadAnswers("cuobjdump 12.4.127 -all\n@ 0 --list-elf a.so\n1 ELF file    1: a.1.sm_90a.cubin\n")
+	if err != nil || !a.All || a.Version != "12.4.127" {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if stdout, _, _, err := a.Run(t.Context(), "--list-elf", "-all", "a.so"); err != nil || len(stdout) == 0 {
+		t.Errorf("asked with -all: %q, %v", stdout, err)
+	}
+	if _, _, _, err := a.Run(t.Context(), "--list-elf", "a.so"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("asked without: %v", err)
+	}
+	plain, err := ReadAnswers(recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := plain.Run(t.Context(), "--list-elf", "-all", "libggml-cuda.so"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("recorded without -all, asked with: %v", err)
+	}
+}
+
 func TestAbsentWitnessIsSaid(t *testing.T) {
 	a, err := ReadAnswers("absent\n")
 	if err != nil || !a.Absent {
