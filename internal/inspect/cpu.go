@@ -120,6 +120,7 @@ func (s *cpuScan) function(f function, gap bool) error {
 			return err
 		}
 		whole := at+uint64(len(b)) == f.end()
+		from := at
 		for len(b) >= maxInstruction || whole && len(b) > 0 {
 			if !i.decode(b) {
 				if next := alignment - at%alignment; gap && next < uint64(len(b)) {
@@ -139,6 +140,14 @@ func (s *cpuScan) function(f function, gap bool) error {
 			seen |= 1 << kind
 			b = b[i.n:]
 			at += uint64(i.n)
+		}
+		if at == from {
+			// What is left of its segment is less than any instruction may take: the
+			// function goes on in another one, or nowhere.
+			if !gap {
+				s.undecoded++
+			}
+			break
 		}
 	}
 	s.seen(f, seen)
