@@ -118,7 +118,7 @@ func runVerify(ctx context.Context, s *cli.Streams, o verifyOptions) error {
 		if v.asked > 0 {
 			witnesses = "both witnesses"
 		}
-		fmt.Fprintf(s.Out, "%s holds what %s promises (%s)\n", v.target, v.promise, witnesses)
+		fmt.Fprintf(s.Out, "%s holds what %s (%s)\n", v.target, v.promise, witnesses)
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ func verifyFolder(ctx context.Context, m *matrix.Matrix, o verifyOptions, tool *
 	if err != nil {
 		return verdict{}, err
 	}
-	v := verdict{target: o.target, promise: plan.Cell.ID, cell: plan.Cell.ID}
+	v := verdict{target: o.target, promise: plan.Cell.ID + " promises", cell: plan.Cell.ID}
 	v.add("", promiseMisses(m, plan, report))
 	if tool == nil || plan.Cell.Toolkit == "" {
 		return v, nil
@@ -211,7 +211,7 @@ func verifyPart(ctx context.Context, m *matrix.Matrix, o verifyOptions, tool *ve
 	if err != nil {
 		return verdict{}, err
 	}
-	v := verdict{target: o.target, promise: plan.Cell.ID, cell: plan.Cell.ID, asked: read.asked}
+	v := verdict{target: o.target, promise: plan.Cell.ID + " promises", cell: plan.Cell.ID, asked: read.asked}
 	v.add("", promiseMisses(m, plan, read.report))
 	v.add("", read.misses)
 	return v, nil

@@ -29,9 +29,9 @@ func verifyRelease(ctx context.Context, s *cli.Streams, m *matrix.Matrix, o veri
 		return verdict{}, err
 	}
 	v := verdict{target: fmt.Sprintf("release %s of %s (%d parts)", r.manifest.Release, r.source, len(r.manifest.Parts)),
-		promise: fmt.Sprintf("its %d bundles", len(r.manifest.Bundles))}
+		promise: fmt.Sprintf("its %d bundles promise", len(r.manifest.Bundles))}
 	if len(r.manifest.Bundles) == 1 {
-		v.promise = r.manifest.Bundles[0].Cell
+		v.promise = r.manifest.Bundles[0].Cell + " promises"
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.manifest.Parts)) {
 		if err := v.part(ctx, m, r, key, tool); err != nil {
