@@ -21,4 +21,5 @@ done < <(git grep -oE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' |
 go test -count=10 -run 'Kill' -timeout 60m ./internal/release ./internal/fetch ./internal/store || failed=1
 scripts/coverage-page.sh || failed=1
 scripts/corpus.sh || failed=1
+scripts/corpus-x86.sh || failed=1
 exit "$failed"
