@@ -14,7 +14,7 @@ type row struct {
 	measure func(ctx context.Context, b bench) (ours, rival samples, rivalName string, err error)
 }
 
-// The files of the lab notes.
+// Files of docs/corpus.md.
 const (
 	lib374 = "npm/node-llama-cpp-linux-x64-cuda-ext-3.22.1/package/bins/linux-x64-cuda/fallback/libggml-cuda.so"
 	lib159 = "npm/node-llama-cpp-linux-x64-cuda-3.22.1/package/bins/linux-x64-cuda/libggml-cuda.so"
