@@ -3,36 +3,15 @@ package matrix_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/waqasm86/llcuda/internal/golden"
 	"github.com/waqasm86/llcuda/matrix"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s changed (-was +is); go test ./matrix -update accepts it:\n%s", file, diff)
-	}
-}
 
 func ours(t *testing.T) *matrix.Matrix {
 	t.Helper()
@@ -84,7 +63,7 @@ func TestRenderedPlansOfAllCells(t *testing.T) {
 			if err := write(&b); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name, b.Bytes())
+			golden.Check(t, name, b.Bytes())
 		})
 	}
 }
@@ -104,7 +83,7 @@ func TestWholePlanOfACUDACellInAStandIn(t *testing.T) {
 	if err := enc.Encode(p); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "blackwell-standin.json", b.Bytes())
+	golden.Check(t, "blackwell-standin.json", b.Bytes())
 }
 
 func TestTheCellsOfTheDesign(t *testing.T) {

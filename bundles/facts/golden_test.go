@@ -3,17 +3,11 @@ package facts_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/waqasm86/llcuda/bundles/facts"
+	"github.com/waqasm86/llcuda/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func text(s string) *string { return &s }
 
@@ -78,20 +72,7 @@ func TestDocumentsKeepTheirPublishedForm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, '\n')
-			file := filepath.Join("testdata", name+".json")
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("%s changed (-published +now):\n%s", file, diff)
-			}
+			golden.Check(t, name+".json", append(got, '\n'))
 		})
 	}
 }

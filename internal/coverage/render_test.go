@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,30 +14,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/internal/coverage"
+	"github.com/waqasm86/llcuda/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s changed (-before +now):\n%s", file, diff)
-	}
-}
 
 func text(t *testing.T, g coverage.Grid) []byte {
 	t.Helper()
@@ -59,9 +38,9 @@ func html(t *testing.T, g coverage.Grid) string {
 }
 
 func TestTextOfGrids(t *testing.T) {
-	golden(t, "plan.txt", text(t, planned(t)))
-	golden(t, "default-12.8.txt", text(t, released(t, upstream())))
-	golden(t, "missing-cell.txt", text(t, released(t, without(t, "cuda11.8-all"))))
+	golden.Check(t, "plan.txt", text(t, planned(t)))
+	golden.Check(t, "default-12.8.txt", text(t, released(t, upstream())))
+	golden.Check(t, "missing-cell.txt", text(t, released(t, without(t, "cuda11.8-all"))))
 }
 
 // The form is what others rely on; three rows and four branches show it whole.
@@ -78,7 +57,7 @@ func TestJSONKeepsItsPublishedForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "default-12.8.json", append(got, '\n'))
+	golden.Check(t, "default-12.8.json", append(got, '\n'))
 }
 
 // An empty list is a list: programs need not tell null from nothing.
@@ -190,5 +169,5 @@ func TestTheDefaultBuildAsADistFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "default-dist/"+filepath.Base(file), got)
+	golden.Check(t, "default-dist/"+filepath.Base(file), got)
 }
