@@ -107,9 +107,10 @@ func TestMembersReadAsTheFilesDo(t *testing.T) {
 	if !slices.Equal(visited, want) {
 		t.Errorf("visited %q, want %q", visited, want)
 	}
-	// Back to the middle, back to a third, to the start twice: four passes more,
-	// and four for the file that found no room at first.
-	if passes < 4 || passes > 9 {
+	// Back to the middle, back to a third, to the start twice: four passes more
+	// where they lie beyond the window, which two of them do not in files of this
+	// size, and four for the file that found no room at first.
+	if passes < 3 || passes > 9 {
 		t.Errorf("%d passes", passes)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,9 @@ What is wrong does not change the exit code: it is 0 where every file was read,
 }
 
 func runInspect(s *cli.Streams, paths []string, o inspectOptions) error {
+	// A process of some milliseconds: a few megabytes more cost it less than
+	// collecting them (measured: a tenth of its time on libraries of 159 and 374 MB).
+	debug.SetGCPercent(400)
 	var want inspect.Want
 	if o.kernels {
 		want |= inspect.Kernels

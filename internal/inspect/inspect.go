@@ -213,7 +213,11 @@ func (d *device) elf(g region, head []byte, want Want) (*facts.ELF, error) {
 	// The text and the device code are apart in the file, and both take time.
 	t := textScan{paths: map[string]bool{}, users: map[string]bool{}, toolRelease: IsNVIDIA(e.Soname)}
 	scanned := make(chan error, 1)
-	go func() { scanned <- t.scan(o) }()
+	if _, whole := g.r.(*os.File); whole {
+		go func() { scanned <- t.scan(o) }()
+	} else {
+		scanned <- t.scan(o) // a stream that passes again and again: one place at a time
+	}
 	code := d.object(o)
 	if err := <-scanned; err != nil {
 		return nil, err
