@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -112,7 +113,11 @@ func printReport(s *cli.Streams, report facts.Report, asJSON bool) error {
 	if asJSON {
 		return s.PrintJSON(report)
 	}
-	return inspect.Table(s.Out, report)
+	out := bufio.NewWriter(s.Out)
+	if err := inspect.Table(out, report); err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
 // addFloors computes, for every file with device code, where it runs from which driver on.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -89,14 +88,21 @@ func times(ctx context.Context, n int, clean func() error, commands ...command) 
 func once(ctx context.Context, c command) (sample, error) {
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
 	cmd.Dir = c.dir
-	var diag bytes.Buffer
-	cmd.Stderr = &diag
+	// A file, not a pipe: nobody has to read beside the process that is measured.
+	diag, err := os.CreateTemp("", "llcuda-bench-")
+	if err != nil {
+		return sample{}, err
+	}
+	defer diag.Close()
+	defer os.Remove(diag.Name())
+	cmd.Stderr = diag
 	from := time.Now()
-	err := cmd.Run()
+	err = cmd.Run()
 	took := time.Since(from)
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || !slices.Contains(c.ok, exit.ExitCode())) {
-		return sample{}, fmt.Errorf("%s: %w: %s", strings.Join(c.argv, " "), err, strings.TrimSpace(diag.String()))
+		said, _ := os.ReadFile(diag.Name()) // the error itself is said anyway
+		return sample{}, fmt.Errorf("%s: %w: %s", strings.Join(c.argv, " "), err, strings.TrimSpace(string(said)))
 	}
 	s := sample{wall: took, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
