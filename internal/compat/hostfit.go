@@ -114,7 +114,7 @@ func libraries(v *verdict, c CandidateInput, h *prepared) {
 		case best != nil && best.Version == "":
 			v.doubt(facts.Reason{Code: facts.UnknownFact, Part: bundles.PartApp, Need: &facts.Need{Library: wanted}, Sure: "false",
 				Fix: "choose a bundle with its own runtime part", Text: fmt.Sprintf("The app needs %s, and the version of %s is not known.", wanted, best.Path)})
-		case best == nil && !cudaLibrary(need.Soname) && !c.Foreign && slices.Contains(h.Lacks, need.Soname):
+		case best == nil && !cudaLibrary(need.Soname) && !c.Elsewhere && slices.Contains(h.Lacks, need.Soname):
 			v.refuse(facts.Reason{Code: facts.MissingLibrary, Part: bundles.PartApp, File: needing(c.App.Files, need.Soname), Need: &facts.Need{Library: wanted}, Sure: "measured",
 				Fix: installCommand(need.Soname), Text: fmt.Sprintf("The app needs %s, which this host does not have.", wanted)})
 		case best == nil && !cudaLibrary(need.Soname):
@@ -130,7 +130,7 @@ func libraries(v *verdict, c CandidateInput, h *prepared) {
 				r.Have = &facts.Need{Library: best.Soname + " " + best.Version}
 				r.Text = fmt.Sprintf("The app needs %s and this host has %s only, at %s.", wanted, best.Version, best.Path)
 			}
-			if c.Foreign {
+			if c.Elsewhere {
 				r.Text = fmt.Sprintf("The file needs %s, which was not found on this host; it may lie where the file's own search path leads.", wanted)
 				v.note(r)
 				continue

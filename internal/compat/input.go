@@ -21,16 +21,18 @@ type CandidateInput struct {
 	Runtime *bundles.Part
 	// UseHost says that the needs of App are to be met by facts.Host.Libs.
 	UseHost bool
-	// Foreign marks files that are not a bundle: their libraries may lie where
-	// this program does not look, so a missing one is said and changes nothing.
-	Foreign bool
+	// Elsewhere marks foreign files whose own search path leads out of their
+	// folder (an absolute RUNPATH): their libraries may lie where this program does
+	// not look, so a missing one is said and changes nothing.
+	Elsewhere bool
 }
 
-// ForFiles is the input for a foreign file or folder.
+// ForFiles is the input for a foreign file or folder. What lies beside a file and
+// within its search path, as inspect found it, is not missing.
 func ForFiles(name string, files []facts.File) CandidateInput {
 	p := bundles.Part{Kind: bundles.PartApp, Files: files, Floors: PartFloors(files)}
 	p.Needs = Needs(files)
-	return CandidateInput{ID: name, App: p, UseHost: true, Foreign: true}
+	return CandidateInput{ID: name, App: p, UseHost: true, Elsewhere: leadsElsewhere(files)}
 }
 
 // ForBundle is the input for a bundle of a manifest. runtime is one of
@@ -46,6 +48,13 @@ func ForBundle(m *bundles.Manifest, b bundles.Bundle, runtime string) CandidateI
 	return c
 }
 
+// leadsElsewhere: an element of a search path that begins at the root.
+func leadsElsewhere(files []facts.File) bool {
+	return slices.ContainsFunc(files, func(f facts.File) bool {
+		return f.ELF != nil && slices.ContainsFunc(f.ELF.Runpath, func(p string) bool { return strings.HasPrefix(p, "/") })
+	})
+}
+
 // Needs are the libraries that files ask for and do not bring, by SONAME, but for
 // those of libc, of the compiler and of the driver: a runtime part or the host
 // has to provide them.
@@ -53,7 +62,11 @@ func Needs(files []facts.File) []bundles.Need {
 	around, seen := facts.FolderOf(files), map[string]bool{}
 	var needs []bundles.Need
 	for _, f := range files {
-		for _, n := range facts.NeedsOf(f, around) {
+		needed := facts.NeedsOf(f, around)
+		if f.ELF != nil && f.ELF.Needs != nil {
+			needed = f.ELF.Needs // a file on its own: inspect looked around it
+		}
+		for _, n := range needed {
 			if (n.By == facts.ByCUDA || n.By == facts.ByNobody) && !seen[n.Soname] {
 				seen[n.Soname] = true
 				needs = append(needs, bundles.Need{Soname: n.Soname})

@@ -17,6 +17,12 @@ func judgeFile(f facts.File, h facts.Host) facts.Candidate {
 	return Judge(ForFiles(f.Path, []facts.File{f}), h)
 }
 
+// codeAlone is a host of whose libraries nothing is known: what is judged is code.
+func codeAlone(h facts.Host) facts.Host {
+	h.Libs, h.Unknown = nil, map[string]string{"libs": NotGiven}
+	return h
+}
+
 // find is the first reason with a code.
 func find(t *testing.T, c facts.Candidate, code string) facts.Reason {
 	t.Helper()
@@ -36,7 +42,7 @@ func find(t *testing.T, c facts.Candidate, code string) facts.Reason {
 func TestTheStoryOfTheT4(t *testing.T) {
 	theirs := buildOf(t, "llama.cpp-12.8-default")
 	for driver, isa := range map[string]string{"535.104.05": "8.2", "550.54.15": "8.4"} {
-		h := colab(driver)
+		h := codeAlone(colab(driver))
 		c := judgeFile(theirs.file, h)
 		r := find(t, c, facts.PTXISATooNew)
 		if c.Verdict != facts.VerdictRefused || r.CUDAError != 222 || r.Units != 143 || r.Of != 143 || r.Need.CUDA != "12.8" || r.Need.Driver != "570.26" || r.Have.Driver != driver {
@@ -60,8 +66,37 @@ func TestTheStoryOfTheT4(t *testing.T) {
 	if c.Verdict != facts.VerdictRefused || r.CUDAError != 200 || !strings.Contains(r.Text, "zstd") || r.Need.Driver != "550.54.14" || r.Need.CUDA != "12.4" {
 		t.Errorf("RTX 3090: %s %+v", c.Verdict, r)
 	}
-	if c := judgeFile(theirs.file, colab("570.26")); c.Verdict != facts.VerdictJIT {
+	if c := judgeFile(theirs.file, codeAlone(colab("570.26"))); c.Verdict != facts.VerdictJIT {
 		t.Errorf("with 570.26 it is %s", c.Verdict)
+	}
+}
+
+func TestAForeignFileNeedsItsLibrariesAsABundleDoes(t *testing.T) {
+	file := func(runpath []string, needs ...facts.LibraryNeed) facts.File {
+		f := cudaFile("12.4", own(1, "75"))
+		f.ELF = &facts.ELF{Needed: []string{"libcudart.so.12", "libfoo.so.1"}, Runpath: runpath, Needs: needs}
+		return f
+	}
+	cudart := facts.LibraryNeed{Soname: "libcudart.so.12", By: facts.ByCUDA}
+	for name, c := range map[string]struct {
+		file facts.File
+		libs []facts.HostLib
+		want string
+	}{
+		"no cudart anywhere":            {file([]string{"$ORIGIN"}, cudart), nil, facts.VerdictRefused},
+		"cudart on the host":            {file([]string{"$ORIGIN"}, cudart), []facts.HostLib{{Soname: "libcudart.so.12", Path: "/usr/lib/libcudart.so.12", Version: "12.4.127"}}, facts.VerdictNative},
+		"cudart beside the file":        {file([]string{"$ORIGIN"}, facts.LibraryNeed{Soname: "libcudart.so.12", By: facts.ByBundle, File: "libcudart.so.12"}), nil, facts.VerdictNative},
+		"a search path that leads away": {file([]string{"/opt/cuda/lib"}, cudart), nil, facts.VerdictNative},
+	} {
+		h := hostWith("535.104.05", "7.5")
+		h.Libs = c.libs
+		got := Judge(ForFiles("x.so", []facts.File{c.file}), h)
+		if got.Verdict != c.want {
+			t.Errorf("%s: %s %v, want %s", name, got.Verdict, codes(got.Reasons), c.want)
+		}
+		if refused := c.want == facts.VerdictRefused; refused && find(t, got, facts.MissingLibrary).Need.Library != "libcudart.so.12" {
+			t.Errorf("%s: %+v", name, got.Reasons)
+		}
 	}
 }
 
@@ -71,7 +106,7 @@ func TestMachineCodeOfTheSameFileNeedsADriverThatReadsZstd(t *testing.T) {
 	if c.Verdict != facts.VerdictRefused || r.CUDAError != 200 || r.Need.CUDA != "12.4" || r.Need.Driver != "550.54.14" || r.Sure != "multi" || r.Units != 139 {
 		t.Errorf("%s %+v", c.Verdict, r)
 	}
-	if c := judgeFile(upstream(), hostWith("550.54.14", "8.6")); c.Verdict != facts.VerdictNative {
+	if c := judgeFile(upstream(), codeAlone(hostWith("550.54.14", "8.6"))); c.Verdict != facts.VerdictNative {
 		t.Errorf("550.54.14: %s %v", c.Verdict, codes(c.Reasons))
 	}
 	if c := judgeFile(upstream(), hostWith("550.40.07", "8.6")); c.Verdict != facts.VerdictRefused {
