@@ -78,6 +78,46 @@ func ReadPublicKey(path string) (PublicKey, error) {
 	return k, nil
 }
 
+// KeysIn splits what LLCUDA_KEY holds: one key, which may be a .pub file's whole
+// text, or several between blanks.
+func KeysIn(v string) []string {
+	if _, err := PublicKeyOf(v); err == nil && v != "" {
+		return []string{v}
+	}
+	return strings.Fields(v)
+}
+
+// TrustedKeys are the pinned keys and those that a user gives: each the line of a
+// public key or the name of a .pub file, else a *GivenKeyError.
+func TrustedKeys(given []string) ([]PublicKey, error) {
+	keys, err := PinnedKeys()
+	if err != nil {
+		return nil, err
+	}
+	for _, spec := range given {
+		key, err := PublicKeyOf(spec)
+		if err != nil {
+			return nil, &GivenKeyError{Err: err}
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// GivenKeyError says that a key that the user gave is none.
+type GivenKeyError struct{ Err error }
+
+func (e *GivenKeyError) Error() string { return "--key: " + e.Err.Error() }
+func (e *GivenKeyError) Unwrap() error { return e.Err }
+
+// Hint says what to do.
+func (e *GivenKeyError) Hint() string {
+	return "give the line of a minisign public key, or the name of its .pub file"
+}
+
+// ExitCode is 2: the command line is wrong.
+func (e *GivenKeyError) ExitCode() int { return 2 }
+
 // PublicKeyOf reads what a user gives as `--key`: the key itself or the path
 // of a .pub file.
 func PublicKeyOf(spec string) (PublicKey, error) {

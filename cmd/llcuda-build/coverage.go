@@ -64,7 +64,7 @@ newest: nothing of what was seen before is kept.
 				o.from = s.Env("LLCUDA_FROM")
 			}
 			if len(o.keys) == 0 {
-				o.keys = keysIn(s.Env("LLCUDA_KEY"))
+				o.keys = bundles.KeysIn(s.Env("LLCUDA_KEY"))
 			}
 			return runCoverage(cmd.Context(), s, o)
 		},

@@ -36,17 +36,9 @@ func openSigned(ctx context.Context, s *cli.Streams, spec string, given []string
 	if err != nil {
 		return signedRelease{}, &cli.Error{Err: err, Code: cli.ExitUsage}
 	}
-	keys, err := bundles.PinnedKeys()
+	keys, err := bundles.TrustedKeys(given)
 	if err != nil {
 		return signedRelease{}, err
-	}
-	for _, text := range given {
-		key, err := bundles.PublicKeyOf(text)
-		if err != nil {
-			return signedRelease{}, &cli.Error{Err: fmt.Errorf("--key: %w", err), Code: cli.ExitUsage,
-				Cure: "give the line of a minisign public key, or the name of its .pub file"}
-		}
-		keys = append(keys, key)
 	}
 	raw, sig, tag, err := src.Manifest(ctx, "")
 	if err != nil {
@@ -59,13 +51,4 @@ func openSigned(ctx context.Context, s *cli.Streams, spec string, given []string
 	}
 	near := !strings.HasPrefix(spec, "github:") && !strings.Contains(spec, "://")
 	return signedRelease{src, m, near}, err
-}
-
-// keysIn reads LLCUDA_KEY: one key, which may be a .pub file's whole text, or
-// several between blanks.
-func keysIn(v string) []string {
-	if _, err := bundles.PublicKeyOf(v); err == nil && v != "" {
-		return []string{v}
-	}
-	return strings.Fields(v)
 }

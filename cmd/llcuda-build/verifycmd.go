@@ -47,7 +47,7 @@ names it, and gets a temporary copy of one file with device code after another.`
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.matrixFile, o.target = *matrixFile, args[0]
 			if v := s.Env("LLCUDA_KEY"); v != "" && len(o.keys) == 0 {
-				o.keys = keysIn(v)
+				o.keys = bundles.KeysIn(v)
 			}
 			return runVerify(cmd.Context(), s, o)
 		},

@@ -77,7 +77,7 @@ func TestTheKeyOfTheEnvironmentMayBeAWholePubFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var o releaseOptions
 			o.fill(cli.NewStreams(nil, nil, nil, []string{"LLCUDA_KEY=" + text}))
-			keys, err := trustedKeys(o.keys)
+			keys, err := bundles.TrustedKeys(o.keys)
 			if err != nil || len(keys) == 0 || keys[0].String() != one.String() {
 				t.Errorf("%v, %v", keys, err)
 			}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -37,10 +36,7 @@ func (o *releaseOptions) fill(s *cli.Streams) {
 		o.from = s.Env("LLCUDA_FROM")
 	}
 	if v := s.Env("LLCUDA_KEY"); v != "" && len(o.keys) == 0 {
-		o.keys = strings.Fields(v)
-		if _, err := bundles.PublicKeyOf(v); err == nil { // one key, perhaps a .pub file's whole text
-			o.keys = []string{v}
-		}
+		o.keys = bundles.KeysIn(v)
 	}
 }
 
@@ -65,7 +61,7 @@ func openRelease(ctx context.Context, s *cli.Streams, st *store.Store, o release
 	if err != nil {
 		return opened{}, &cli.Error{Err: err, Code: cli.ExitUsage}
 	}
-	keys, err := trustedKeys(o.keys)
+	keys, err := bundles.TrustedKeys(o.keys)
 	if err != nil {
 		return opened{}, err
 	}
@@ -105,23 +101,6 @@ func unfit(source string, err error) error {
 	}
 	return &cli.Error{Err: fmt.Errorf("the manifest of %s is signed and cannot be used: %w", source, err), Code: cli.ExitDownload,
 		Cure: "the release itself is wrong, not the download: tell its owner, or use another release (--from SOURCE@TAG)"}
-}
-
-// trustedKeys are the pinned keys and those given: a base64 line or a .pub file.
-func trustedKeys(given []string) ([]bundles.PublicKey, error) {
-	keys, err := bundles.PinnedKeys()
-	if err != nil {
-		return nil, err
-	}
-	for _, text := range given {
-		key, err := bundles.PublicKeyOf(text)
-		if err != nil {
-			return nil, &cli.Error{Err: fmt.Errorf("--key: %w", err), Code: cli.ExitUsage,
-				Cure: "give the line of a minisign public key, or the name of its .pub file"}
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
 }
 
 // cure is the hint of an error, "" without one.
