@@ -33,9 +33,6 @@ func (p *Regexp) FindString(s string) string { return p.compiled().FindString(s)
 // FindStringSubmatch is the first match in s and its groups, nil for none.
 func (p *Regexp) FindStringSubmatch(s string) []string { return p.compiled().FindStringSubmatch(s) }
 
-// FindStringIndex is the place of the first match in s, nil for none.
-func (p *Regexp) FindStringIndex(s string) []int { return p.compiled().FindStringIndex(s) }
-
 // ReplaceAllString is s with every match replaced.
 func (p *Regexp) ReplaceAllString(s, with string) string {
 	return p.compiled().ReplaceAllString(s, with)
