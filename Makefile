@@ -16,7 +16,7 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## both programs into bin/
+build: ## the programs into bin/: llcuda-build, its other half llcuda-engine, llcuda-run
 	@mkdir -p bin
 	$(GO_BUILD) -o bin/ ./cmd/...
 

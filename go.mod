@@ -4,7 +4,7 @@ go 1.25.6
 
 require (
 	aead.dev/minisign v0.3.0 // signs and verifies manifests; its files are minisign's (bundles)
-	dagger.io/dagger v0.19.10 // containers; asked for, and the version whose engine builds from modules (ci)
+	dagger.io/dagger v0.19.10 // containers; asked for, and the version whose engine builds from modules (ci/engine)
 	github.com/Masterminds/semver/v3 v3.5.0 // toolkit versions (matrix)
 	github.com/NVIDIA/go-nvml v0.13.4-1 // what the driver says of GPUs (internal/host)
 	github.com/google/go-github/v60 v60.0.0 // releases on GitHub (internal/release)

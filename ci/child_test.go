@@ -21,6 +21,9 @@ import (
 const childEnv = "LLCUDA_CI_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	if which := os.Getenv(engineEnv); which != "" {
+		os.Exit(llcudaEngine(which))
+	}
 	if spec := os.Getenv(childEnv); spec != "" {
 		os.Exit(child(strings.Split(spec, "\n")))
 	}
@@ -33,10 +36,14 @@ func child(args []string) int {
 	defer stop()
 	s := hostSuite()
 	builder, err := ci.NewHost(ci.HostOptions{Env: map[string]string{"PATH": os.Getenv("PATH")}})
-	if image := os.Getenv("LLCUDA_TEST_IMAGE"); image != "" && os.Getenv(childEnv+"_DAGGER") != "" {
-		s.image = image
-		s.dirs = containerDirs
-		builder, err = ci.NewDagger(ctx, ci.DaggerOptions{})
+	switch which := os.Getenv(childEnv + "_ENGINE"); which {
+	case "":
+	case "dagger":
+		s.image, s.dirs = os.Getenv("LLCUDA_TEST_IMAGE"), containerDirs
+		builder, err = ci.NewDagger(ctx, asEngine(which))
+	default:
+		s.dirs = siblingDirs
+		builder, err = ci.NewDagger(ctx, asEngine(which))
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -70,8 +77,8 @@ func signals(t *testing.T, s suite) {
 			mark := "9" + fmt.Sprint(time.Now().UnixNano())
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{b.source, b.outDir, mark}, "\n"))
-			if s.image != "" {
-				cmd.Env = append(cmd.Env, childEnv+"_DAGGER=1")
+			if s.engine != "" {
+				cmd.Env = append(cmd.Env, childEnv+"_ENGINE="+s.engine)
 			}
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			var out strings.Builder

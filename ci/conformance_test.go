@@ -24,6 +24,8 @@ type suite struct {
 	// dirs are the folders that a plan for outDir works in.
 	dirs  func(source, outDir string) matrix.Dirs
 	image string
+	// engine is which llcuda-engine runs the plans; "" for the host builder.
+	engine string
 	// hold is for how many seconds a step stays so that its output is surely
 	// seen meanwhile: an engine's log lags.
 	hold int

@@ -3,10 +3,13 @@
 // plan.Dirs.Out.
 //
 // Two builders run the same steps. The Dagger builder (NewDagger) runs them in a
-// container of plan.Image, after plan.Prepare; it is the one for releases, and
-// this package is the only importer of dagger.io/dagger. The host builder
-// (NewHost) runs them on this machine, without plan.Prepare; it is for machines
-// with a CUDA toolkit and no container engine.
+// container of plan.Image, after plan.Prepare; it is the one for releases. The host
+// builder (NewHost) runs them on this machine, without plan.Prepare; it is for
+// machines with a CUDA toolkit and no container engine.
+//
+// What needs the Dagger SDK lives in package ci/engine, in a program of its own
+// that the Dagger builder starts (package sibling): one child for each build. The
+// folder, the log and the verdict on a step are this process's.
 //
 // Both promise:
 //   - Job.OutDir appears only when every step has succeeded, by one rename. A

@@ -25,13 +25,12 @@ func engine(t *testing.T) suite {
 		t.Fatal("LLCUDA_TEST_IMAGE is not set")
 	}
 	return suite{
-		image: image,
-		hold:  8,
-		dirs:  containerDirs,
+		image:  image,
+		engine: "dagger",
+		hold:   8,
+		dirs:   containerDirs,
 		builder: func(t *testing.T) ci.Builder {
-			b, err := ci.NewDagger(t.Context(), ci.DaggerOptions{Env: map[string]string{
-				"_EXPERIMENTAL_DAGGER_RUNNER_HOST": os.Getenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST"),
-			}})
+			b, err := ci.NewDagger(t.Context(), asEngine("dagger"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +103,7 @@ func TestDaggerImageThatIsNotThere(t *testing.T) {
 func TestDaggerLeavesNoSessionBehind(t *testing.T) {
 	s := engine(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	b, err := ci.NewDagger(ctx, ci.DaggerOptions{})
+	b, err := ci.NewDagger(ctx, asEngine("dagger"))
 	if err != nil {
 		t.Fatal(err)
 	}

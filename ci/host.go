@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/waqasm86/llcuda/ci/internal/lines"
 	"github.com/waqasm86/llcuda/matrix"
 )
 
@@ -111,7 +112,7 @@ func (b *hostBuilder) step(ctx context.Context, s matrix.Step, dir string, env [
 	if err != nil {
 		return fmt.Errorf("cell %s: step %s: %w", r.cell, s.Name, err)
 	}
-	out := &lines{each: r.line}
+	out := &lines.Writer{Each: r.line}
 	cmd := exec.CommandContext(ctx, path, s.Args[1:]...)
 	cmd.Args[0] = s.Args[0]
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, out, out
@@ -137,7 +138,7 @@ func (b *hostBuilder) step(ctx context.Context, s matrix.Step, dir string, env [
 		insist.Stop()
 	}
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what the step left running
-	out.flush()
+	out.Flush()
 
 	state := cmd.ProcessState
 	switch {

@@ -1,65 +1,17 @@
 package ci
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 const (
-	maxLine     = 64 << 10 // a longer line is cut into several
 	tailLines   = 20
 	tailColumns = 300
 )
-
-// lines is a writer that hands on whole lines, without their ends. Ninja and
-// progress bars end lines with a carriage return too.
-type lines struct {
-	mu   sync.Mutex
-	part []byte
-	each func(string)
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := len(p)
-	for len(p) > 0 {
-		i := bytes.IndexAny(p, "\r\n")
-		if i < 0 {
-			l.part = append(l.part, p...)
-			for len(l.part) > maxLine {
-				l.each(string(l.part[:maxLine]))
-				l.part = append(l.part[:0], l.part[maxLine:]...)
-			}
-			break
-		}
-		l.part = append(l.part, p[:i]...)
-		if len(l.part) > 0 || p[i] == '\n' {
-			l.each(string(l.part))
-		}
-		l.part = l.part[:0]
-		if p[i] == '\r' && i+1 < len(p) && p[i+1] == '\n' {
-			i++
-		}
-		p = p[i+1:]
-	}
-	return n, nil
-}
-
-// flush hands on a last line that has no end.
-func (l *lines) flush() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.part) > 0 {
-		l.each(string(l.part))
-		l.part = l.part[:0]
-	}
-}
 
 var ninjaLine = lazyregexp.New(`^\[([0-9]{1,7})/([0-9]{1,7})\] `)
 

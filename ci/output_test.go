@@ -2,7 +2,6 @@ package ci
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -52,35 +51,6 @@ func TestTailLinesAreShortAndWhole(t *testing.T) {
 	}
 }
 
-func TestLinesAreCutAtEveryKindOfEnd(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		writes []string
-		want   []string
-	}{
-		{"split anywhere", []string{"a", "b\nc", "\n"}, []string{"ab", "c"}},
-		{"carriage returns rewrite a line", []string{"1%\r2%\rdone\n"}, []string{"1%", "2%", "done"}},
-		{"two-byte ends are one end", []string{"a\r\nb\r\n"}, []string{"a", "b"}},
-		{"empty lines stay", []string{"a\n\nb\n"}, []string{"a", "", "b"}},
-		{"a last line without end", []string{"a\nb"}, []string{"a", "b"}},
-		{"a line without end is cut", []string{strings.Repeat("x", maxLine+1)}, []string{strings.Repeat("x", maxLine), "x"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var got []string
-			l := &lines{each: func(s string) { got = append(got, s) }}
-			for _, w := range c.writes {
-				if n, err := l.Write([]byte(w)); n != len(w) || err != nil {
-					t.Fatalf("Write = %d, %v", n, err)
-				}
-			}
-			l.flush()
-			if !slices.Equal(got, c.want) {
-				t.Errorf("got %.100q, want %.100q", got, c.want)
-			}
-		})
-	}
-}
-
 func TestNinjaCounts(t *testing.T) {
 	for line, want := range map[string]string{
 		"[12/458] Building CXX object x.o": "12 458 true",
@@ -94,36 +64,6 @@ func TestNinjaCounts(t *testing.T) {
 		if got := fmt.Sprint(d, n, ok); got != want {
 			t.Errorf("%q: %s, want %s", line, got, want)
 		}
-	}
-}
-
-func TestPlainLogBelongsToTheStepItBeganIn(t *testing.T) {
-	var log strings.Builder
-	var events []string
-	r := newReport("c", Job{Log: &log, Progress: func(e Event) {
-		if e.Line != "" {
-			events = append(events, fmt.Sprintf("%s %q %d/%d", e.Step, e.Line, e.Done, e.Total))
-		}
-	}})
-	p := &plain{}
-	p.attach(r)
-	r.begin("build")
-	p.line(`7   : ┆ Container.withExec(args: ["cmake"]): Container!`)
-	p.line(`7   : ┆ [0.5s] | [1/3] Building a.o`)
-	p.line(`7   : [1m2.5s] | a.c:1: warning: | odd`)
-	r.begin("install")
-	p.line(`7   : ┆ [2.5s] | [3/3] Linking`)
-	p.line(`8   : ┆ [0.0s] | cloud url=x`)
-	p.line(`9   : ┆ ┆ withExec sh -euc 'true'`)
-	p.line(`9   : ┆ ┆ [0.0s] | copied`)
-	p.line(`9   : ┆ ┆ [0.0s] |`)
-	p.line(`7   : ┆ Container.withExec DONE [2.6s]`)
-	want := []string{`build "[1/3] Building a.o" 1/3`, `build "a.c:1: warning: | odd" 1/3`, `install "copied" 0/0`}
-	if !slices.Equal(events, want) {
-		t.Errorf("events %q, want %q", events, want)
-	}
-	if !strings.Contains(log.String(), "\n[3/3] Linking\n") || !strings.Contains(log.String(), "dagger: 7   : ┆ Container.withExec DONE") {
-		t.Errorf("log:\n%s", log.String())
 	}
 }
 

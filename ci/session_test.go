@@ -15,7 +15,9 @@ func TestNoEngineAtTheAddressIsSaidAtOnce(t *testing.T) {
 	address := "unix://" + filepath.Join(t.TempDir(), "engine.sock")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	_, err := ci.NewDagger(ctx, ci.DaggerOptions{Env: map[string]string{"_EXPERIMENTAL_DAGGER_RUNNER_HOST": address}})
+	o := asEngine("dagger")
+	o.Env["_EXPERIMENTAL_DAGGER_RUNNER_HOST"] = address
+	_, err := ci.NewDagger(ctx, o)
 	var none *ci.EngineError
 	if !errors.As(err, &none) || none.Host != address {
 		t.Fatalf("error %T %v, want an *EngineError for %s", err, err, address)

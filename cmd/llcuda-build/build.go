@@ -173,7 +173,21 @@ func newBuilder(ctx context.Context, s *cli.Streams, o buildOptions) (ci.Builder
 	if o.builder == matrix.BuilderHost {
 		return ci.NewHost(ci.HostOptions{Env: s.EnvMap()})
 	}
-	return ci.NewDagger(ctx, ci.DaggerOptions{Env: s.EnvMap()})
+	engine, err := engineOptions(s)
+	if err != nil {
+		return nil, err
+	}
+	return ci.NewDagger(ctx, engine)
+}
+
+// engineOptions name the second program of this installation: it lies beside this
+// one, and nowhere else is looked.
+func engineOptions(s *cli.Streams) (ci.DaggerOptions, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return ci.DaggerOptions{}, fmt.Errorf("finding %s: %w", ci.EngineProgram, err)
+	}
+	return ci.DaggerOptions{Program: filepath.Join(filepath.Dir(self), ci.EngineProgram), Env: s.EnvMap()}, nil
 }
 
 func describeSource(id matrix.SourceID) string {

@@ -4,9 +4,9 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,11 +46,16 @@ func build(t *testing.T, out, cell, toolkit, ref string, cmake ...string) (code 
 	if err := os.WriteFile(file, []byte(strings.Replace(text, anchor, added, 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var stdout, stderr bytes.Buffer
-	s := cli.NewStreams(strings.NewReader(""), &stdout, &stderr, os.Environ())
-	code = run(context.Background(), []string{"build", cell, "--matrix", file, "--source", "../../testdata/fixture",
-		"--image", toolkit + "=" + ref, "--out", out}, s)
-	return code, stderr.String()
+	// testscript.Main has put both programs on PATH, side by side.
+	var stderr bytes.Buffer
+	cmd := exec.Command("llcuda-build", "build", cell, "--matrix", file, "--source", "../../testdata/fixture",
+		"--image", toolkit+"="+ref, "--out", out)
+	cmd.Stderr = &stderr
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), stderr.String()
 }
 
 func fragments(t *testing.T, out string) []string {

@@ -9,8 +9,8 @@ import (
 	"os"
 	"slices"
 
+	"github.com/waqasm86/llcuda/ci"
 	"github.com/waqasm86/llcuda/internal/cli"
-	"github.com/waqasm86/llcuda/internal/registry"
 	"github.com/waqasm86/llcuda/matrix"
 )
 
@@ -26,20 +26,16 @@ func runLock(ctx context.Context, s *cli.Streams, o planOptions) error {
 	}
 	const platform = "linux/amd64"
 	locked := map[string]matrix.Locked{}
-	var errs []error
-	for _, image := range slices.Sorted(maps.Values(m.Images())) {
-		if _, twice := locked[image]; twice {
-			continue
-		}
-		digest, err := registry.Digest(ctx, image, platform, registry.Options{})
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
+	engine, err := engineOptions(s)
+	if err != nil {
+		return err
+	}
+	images := slices.Compact(slices.Sorted(maps.Values(m.Images())))
+	err = ci.Digests(ctx, engine, images, platform, func(image, digest string) {
 		fmt.Fprintf(s.Err, "%s is %s\n", image, digest)
 		locked[image] = matrix.Locked{Digest: digest, Platform: platform}
-	}
-	if err := errors.Join(errs...); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	data, err := matrix.NewLock(locked).Marshal()

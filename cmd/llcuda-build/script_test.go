@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/ci/engine"
+	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/cli/clitest"
 )
 
@@ -19,9 +22,18 @@ var update = flag.Bool("update", false, "rewrite the golden texts of the scripts
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"llcuda-build": main,
-		"keep":         clitest.Keep,
+		"llcuda-build":  main,
+		"llcuda-engine": llcudaEngine,
+		"keep":          clitest.Keep,
 	})
+}
+
+// llcudaEngine is what cmd/llcuda-engine is.
+func llcudaEngine() {
+	s := cli.NewStreams(os.Stdin, os.Stdout, os.Stderr, os.Environ())
+	err := engine.Run(context.Background(), os.Args[1:], s.EnvMap(), s.In, s.Out)
+	cli.Report(s.Err, "llcuda-engine", cli.Code(context.Background(), err), err)
+	os.Exit(cli.Code(context.Background(), err))
 }
 
 // opens checks a release as a runner does: opens FOLDER KEY.pub REPOSITORY.

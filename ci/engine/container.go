@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"dagger.io/dagger"
+
+	"github.com/waqasm86/llcuda/ci/internal/wire"
+	"github.com/waqasm86/llcuda/matrix"
+)
+
+// Build runs the plan in this session.
+func (s *session) Build(ctx context.Context, b wire.Build, tell Tell) (wire.Done, error) {
+	r := &report{tell: tell}
+	s.out.attach(r)
+	defer s.out.detach()
+	c := &containerBuild{Build: b, report: r, client: s.client}
+	done, err := c.run(ctx)
+	if err != nil {
+		err = s.explain(ctx, r.current(), err)
+	}
+	return done, err
+}
+
+// interruptLag is how much later than the engine's client this process may hear
+// of Ctrl-C: the terminal tells both.
+const interruptLag = 2 * time.Second
+
+// explain tells a build that was cancelled, and an engine that went away, from
+// one that failed. The client's end can be seen before ctx's.
+func (s *session) explain(ctx context.Context, step string, err error) error {
+	var failed *Error
+	lost := lostSession(err)
+	if lost || errors.As(err, &failed) && failed.ExitCode >= 128 {
+		timer := time.NewTimer(interruptLag)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("step %s: %w", step, ctx.Err())
+	case lost:
+		return noEngine(s.runner, fmt.Errorf("it went away during step %s: %w", step, err))
+	}
+	return err
+}
+
+// lostSession is true of an error of the connection, not of what ran. The
+// engine's client answers 502 where it lost the engine; where the client itself
+// is gone there is no answer.
+func lostSession(err error) bool {
+	var none *url.Error
+	return errors.As(err, &none) || strings.Contains(err.Error(), "returned error 502")
+}
+
+// containerBuild is one build in one session.
+type containerBuild struct {
+	wire.Build
+	report *report
+	client *dagger.Client
+}
+
+// run is a build from image to named folder. Layers come in the order of how
+// seldom they change: image, prepare, source, steps.
+func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
+	p, r := c.Plan, c.report
+	var res wire.Done
+	src := c.client.Host().Directory(c.Source, dagger.HostDirectoryOpts{Exclude: c.Exclude})
+
+	r.begin("image", p.Image)
+	ctr := c.client.Container(dagger.ContainerOpts{Platform: dagger.Platform(p.Cell.Platform)}).From(p.Image)
+	ref, err := ctr.ImageRef(ctx)
+	if err != nil {
+		return res, &Error{wire.Failed{Kind: wire.KindImage, Image: p.Image}, err}
+	}
+	if _, digest, ok := strings.Cut(ref, "@"); ok {
+		res.ImageDigest = digest
+	}
+	for _, kv := range p.Env {
+		k, v, _ := strings.Cut(kv, "=")
+		ctr = ctr.WithEnvVariable(k, v)
+	}
+	for _, s := range p.Prepare {
+		if ctr, err = c.step(ctx, ctr, s); err != nil {
+			return res, err
+		}
+	}
+
+	ctr = c.ccache(ctr).
+		WithDirectory(p.Dirs.Build, c.client.Directory()).
+		WithDirectory(p.Dirs.Out, c.client.Directory()).
+		WithMountedDirectory(p.Dirs.Source, src).
+		WithWorkdir(p.Dirs.Build)
+	for _, s := range p.Steps {
+		if ctr, err = c.step(ctx, ctr, s); err != nil {
+			return res, err
+		}
+	}
+
+	r.begin("export")
+	if p.ToolsFile != "" {
+		if res.Tools, err = ctr.File(p.ToolsFile).Contents(ctx); err != nil {
+			return res, fmt.Errorf("reading which tools built it: %w", err)
+		}
+	}
+	if p.WitnessFile != "" {
+		if res.Witness, err = ctr.File(p.WitnessFile).Contents(ctx); err != nil {
+			return res, fmt.Errorf("reading what cuobjdump said: %w", err)
+		}
+	}
+	if _, err := ctr.Directory(p.Dirs.Out).Export(ctx, c.Out); err != nil {
+		return res, fmt.Errorf("fetching the output folder: %w", err)
+	}
+	return res, ctx.Err()
+}
+
+// step runs one command and waits for it.
+func (c *containerBuild) step(ctx context.Context, ctr *dagger.Container, s matrix.Step) (*dagger.Container, error) {
+	c.report.begin(s.Name, s.Args...)
+	done, err := ctr.WithExec(s.Args).Sync(ctx)
+	if err == nil {
+		return done, nil
+	}
+	var exec *dagger.ExecError
+	if ctx.Err() != nil || !errors.As(err, &exec) {
+		return nil, fmt.Errorf("step %s: %w", s.Name, err)
+	}
+	// The live log may lag; the error holds the last 100 KiB of each stream.
+	output := append(splitLines(exec.Stdout), splitLines(exec.Stderr)...)
+	return nil, &Error{wire.Failed{Kind: wire.KindStep, Step: s.Name, ExitCode: exec.ExitCode, Output: output}, err}
+}
+
+// ccache gives the container a compiler cache: one volume for each platform,
+// toolkit and image. The plan's own variables win.
+func (c *containerBuild) ccache(ctr *dagger.Container) *dagger.Container {
+	p := c.Plan
+	if p.Dirs.Cache == "" {
+		return ctr
+	}
+	toolkit := p.Cell.Toolkit
+	if toolkit == "" {
+		toolkit = "cpu"
+	}
+	key := strings.Join([]string{"llcuda-ccache", p.Cell.Platform, toolkit, p.Image}, " ")
+	for _, kv := range []string{
+		"CCACHE_DIR=" + p.Dirs.Cache,
+		"CCACHE_BASEDIR=" + p.Dirs.Build,
+		"CCACHE_COMPILERCHECK=content",
+		"CCACHE_NOHASHDIR=true",
+	} {
+		k, v, _ := strings.Cut(kv, "=")
+		if !slices.ContainsFunc(p.Env, func(have string) bool { return strings.HasPrefix(have, k+"=") }) {
+			ctr = ctr.WithEnvVariable(k, v)
+		}
+	}
+	return ctr.WithMountedCache(p.Dirs.Cache, c.client.CacheVolume(key))
+}
