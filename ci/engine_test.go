@@ -18,7 +18,7 @@ import (
 
 // The engine, on this machine, is named by the variables that `make engine`
 // prints; LLCUDA_TEST_IMAGE is an image with a shell and ccache that it can pull.
-func engine(t *testing.T) suite {
+func daggerSuite(t *testing.T) suite {
 	t.Helper()
 	image := os.Getenv("LLCUDA_TEST_IMAGE")
 	if image == "" {
@@ -40,14 +40,14 @@ func engine(t *testing.T) suite {
 	}
 }
 
-func TestDaggerBuilder(t *testing.T) { conformance(t, engine(t)) }
+func TestDaggerBuilder(t *testing.T) { conformance(t, daggerSuite(t)) }
 
-func TestDaggerBuilderAndSignals(t *testing.T) { signals(t, engine(t)) }
+func TestDaggerBuilderAndSignals(t *testing.T) { signals(t, daggerSuite(t)) }
 
 const uuid = "/proc/sys/kernel/random/uuid"
 
 func TestDaggerRunsAgainWhatChangedAndNoMore(t *testing.T) {
-	s := engine(t)
+	s := daggerSuite(t)
 	nonce := rand.Text()
 	// A copy of the tree at another place, with other times, is the same tree.
 	build := func(name, content string) (prepare, step string) {
@@ -88,7 +88,7 @@ func TestDaggerRunsAgainWhatChangedAndNoMore(t *testing.T) {
 }
 
 func TestDaggerImageThatIsNotThere(t *testing.T) {
-	s := engine(t)
+	s := daggerSuite(t)
 	b := s.bench(t, "noimage")
 	p := b.plan(`touch "$3/x"`)
 	p.Image += "-is-not-there"
@@ -101,7 +101,7 @@ func TestDaggerImageThatIsNotThere(t *testing.T) {
 }
 
 func TestDaggerLeavesNoSessionBehind(t *testing.T) {
-	s := engine(t)
+	s := daggerSuite(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	b, err := ci.NewDagger(ctx, asEngine("dagger"))
 	if err != nil {
