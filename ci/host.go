@@ -47,13 +47,19 @@ func NewHost(o HostOptions) (Builder, error) {
 	if b.grace < 0 {
 		return nil, fmt.Errorf("host builder: a grace of %v", o.Grace)
 	}
-	b.env = []string{"PATH=" + defaultPath, "LANG=C"}
+	b.env = hostEnvOf(o.Env)
+	return b, nil
+}
+
+// hostEnvOf is what steps see of the caller's environment.
+func hostEnvOf(env map[string]string) []string {
+	out := []string{"PATH=" + defaultPath, "LANG=C"}
 	for _, k := range hostEnv {
-		if v := o.Env[k]; v != "" {
-			b.env = append(b.env, k+"="+v)
+		if v := env[k]; v != "" {
+			out = append(out, k+"="+v)
 		}
 	}
-	return b, nil
+	return out
 }
 
 // Close does nothing: a host build holds nothing when it is over.

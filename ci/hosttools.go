@@ -1,6 +1,10 @@
 package ci
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,6 +53,35 @@ func tools(p matrix.Plan, env []string) []string {
 		add("strip", "readelf")
 	}
 	return need
+}
+
+// HostTools is a digest of the programs that a host build of p would call: which
+// files they are, of which size and age. Two host builds of one source and plan differ
+// where these do. Headers and libraries of the host are not looked at.
+func HostTools(o HostOptions, p matrix.Plan) (string, error) {
+	env := overlay(hostEnvOf(o.Env), p.Env)
+	if err := requireTools(p, env); err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, t := range tools(p, env) {
+		path, err := lookPath(t, env)
+		if err == nil {
+			path, err = filepath.EvalSymlinks(path)
+		}
+		if err != nil {
+			return "", err
+		}
+		st, err := os.Stat(path)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%s %s %d %d\n", t, path, st.Size(), st.ModTime().UnixNano())
+	}
+	for _, k := range []string{"CC", "CXX", "CUDACXX", "CUDAHOSTCXX"} {
+		fmt.Fprintf(h, "%s=%s\n", k, lookup(env, k))
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // requireTools is a *ToolError where a tool of the plan is not on env's PATH.

@@ -4,22 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/waqasm86/llcuda/ci"
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/source"
+	"github.com/waqasm86/llcuda/internal/timeline"
 	"github.com/waqasm86/llcuda/matrix"
 )
 
@@ -33,6 +29,7 @@ type buildOptions struct {
 	jobs       int
 	parallel   int
 	timings    bool
+	force      bool
 	partial    bool
 	cacheDir   string
 }
@@ -48,6 +45,10 @@ files, holds it against the cell, and packs what passed into --out: the part
 folder (cells/CELL), the full log (logs/CELL.log) and what cuobjdump said of the
 files (logs/CELL.cuobjdump.txt). A cell that fails leaves nothing but its logs;
 what an earlier build left stays until the new one is whole.
+
+A cell whose source, image, flags and tools are those of the build before, and
+of which --out still holds what that made, is not built again. --force builds it
+all the same: for an image whose tag has moved.
 
 Without names it builds a release: what --out then holds must serve what the
 matrix promises, or each hole is named and the build fails (the parts stay).
@@ -70,9 +71,10 @@ matrix promises, or each hole is named and the build fails (the parts stay).
 	f.StringVar(&o.out, "out", "dist", "where the parts go, `DIR`")
 	f.StringVar(&o.builder, "builder", "dagger", "`dagger|host`: containers, or the tools on PATH")
 	f.StringArrayVar(&o.images, "image", nil, "build `TOOLKIT=REF` (or cpu=REF) in another image than the matrix names")
-	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "compile `N` files of a cell at once")
-	f.IntVar(&o.parallel, "parallel", 2, "build `N` cells at once")
-	f.BoolVar(&o.timings, "timings", false, "print where the time went")
+	f.IntVar(&o.jobs, "jobs", 0, "compile `N` files of a cell at once; 0: by cores and memory")
+	f.IntVar(&o.parallel, "parallel", 0, "build `N` cells at once; 0: by memory, at most 2")
+	f.BoolVar(&o.force, "force", false, "build cells that are unchanged, too")
+	f.BoolVar(&o.timings, "timings", false, "print where the time went; logs/timings.json and logs/timings.svg in --out have it too")
 	f.BoolVar(&o.partial, "partial", false, "do not hold the whole matrix against its promise")
 	return c
 }
@@ -84,8 +86,11 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.builder != matrix.BuilderDagger && o.builder != matrix.BuilderHost {
+	switch {
+	case o.builder != matrix.BuilderDagger && o.builder != matrix.BuilderHost:
 		return cli.Usagef("--builder %q: it is dagger or host", o.builder)
+	case o.jobs < 0 || o.parallel < 0:
+		return cli.Usagef("--jobs %d, --parallel %d: neither can be less than 0", o.jobs, o.parallel)
 	}
 	// What is wrong with the command line is said before anything is fetched.
 	if _, err := plansFor(m, cells, matrix.PlanOptions{Dirs: matrix.ContainerDirs, ImageFor: images, Builder: o.builder}); err != nil {
@@ -111,52 +116,36 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	}
 
 	progress := cli.NewProgress(s.Err, false)
+	times := timeline.NewRecorder(time.Now, "check", "connect", "image", "export", "place")
+	lane := times.Lane("source")
+	lane.Begin("source")
 	progress.Set("source", "fetching", 0, 0, cli.Steps)
 	tree, err := source.Resolve(ctx, source.Options{
 		Spec: o.source, CacheDir: o.cacheDir, Log: s.Err, Env: s.Environ,
 		Default: source.Repository{URL: m.Source().URL, Ref: m.Source().Ref},
 	})
+	lane.End("")
 	if err != nil {
 		progress.Finish("source", "")
 		return err
 	}
 	progress.Finish("source", describeSource(tree.ID))
 
-	builder, err := newBuilder(ctx, s, o)
+	// On a host ccache is used where it is there; images always have it.
+	_, noCcache := exec.LookPath("ccache")
+	job := cellJob{options: o, matrix: m, tree: tree, progress: progress, times: times, env: s.EnvMap(),
+		plan: matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Builder: o.builder, Ccache: noCcache == nil}}
+	built, errs, err := job.all(ctx, s, cells)
 	if err != nil {
 		return err
 	}
-	defer builder.Close()
-
-	// On a host ccache is used where it is there; images always have it.
-	_, noCcache := exec.LookPath("ccache")
-	job := cellJob{options: o, matrix: m, builder: builder, tree: tree, progress: progress,
-		plan: matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder, Ccache: noCcache == nil}}
-	built := make([]builtCell, len(cells))
-	errs := make([]error, len(cells))
-	var group errgroup.Group
-	group.SetLimit(max(1, o.parallel))
-	for i, cell := range cells {
-		group.Go(func() error {
-			built[i], errs[i] = job.run(ctx, cell)
-			switch {
-			case errors.Is(errs[i], context.Canceled):
-				progress.Finish(cell.ID, "interrupted")
-			case errs[i] != nil:
-				progress.Finish(cell.ID, "failed, the whole log is "+job.logName(cell))
-				errs[i] = labelled(cell.ID, errs[i])
-			}
-			return nil // the other cells go on
-		})
-	}
-	_ = group.Wait()
 	for _, b := range built {
 		if b.id != "" {
 			fmt.Fprintf(s.Out, "%s\t%s\t%s\n", b.id, filepath.Join(o.out, b.part), cli.Size(b.size))
 		}
 	}
 	if o.timings {
-		printTimings(s.Out, built)
+		errs = append(errs, writeTimings(s, o.out, times.Finish()))
 	}
 	if err := errors.Join(errs...); err != nil || !whole {
 		return err
@@ -167,27 +156,6 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	}
 	return withHoles(s, keepsPromise(o.matrixFile, "dist", o.out), false,
 		"llcuda-build coverage --from "+o.out+" shows the grid; --partial builds without this check")
-}
-
-func newBuilder(ctx context.Context, s *cli.Streams, o buildOptions) (ci.Builder, error) {
-	if o.builder == matrix.BuilderHost {
-		return ci.NewHost(ci.HostOptions{Env: s.EnvMap()})
-	}
-	engine, err := engineOptions(s)
-	if err != nil {
-		return nil, err
-	}
-	return ci.NewDagger(ctx, engine)
-}
-
-// engineOptions name the second program of this installation: it lies beside this
-// one, and nowhere else is looked.
-func engineOptions(s *cli.Streams) (ci.DaggerOptions, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return ci.DaggerOptions{}, fmt.Errorf("finding %s: %w", ci.EngineProgram, err)
-	}
-	return ci.DaggerOptions{Program: filepath.Join(filepath.Dir(self), ci.EngineProgram), Env: s.EnvMap()}, nil
 }
 
 func describeSource(id matrix.SourceID) string {
@@ -246,15 +214,4 @@ func cacheDir(s *cli.Streams) (string, error) {
 		return filepath.Join(s.Env("HOME"), ".cache", "llcuda"), nil
 	}
 	return "", cli.Usagef("no place for a cache: set LLCUDA_CACHE or HOME")
-}
-
-func printTimings(w io.Writer, built []builtCell) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CELL\tSTEP\tSECONDS")
-	for _, b := range built {
-		for _, step := range b.timings {
-			fmt.Fprintf(t, "%s\t%s\t%.1f\n", b.id, step.Step, step.Took.Round(100*time.Millisecond).Seconds())
-		}
-	}
-	t.Flush()
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/waqasm86/llcuda/internal/flock"
 	"github.com/waqasm86/llcuda/internal/inspect"
 	"github.com/waqasm86/llcuda/internal/source"
+	"github.com/waqasm86/llcuda/internal/timeline"
 	"github.com/waqasm86/llcuda/matrix"
 )
 
@@ -29,22 +30,26 @@ type cellJob struct {
 	builder  ci.Builder
 	tree     source.Tree
 	progress *cli.Progress
+	times    *timeline.Recorder
+	env      map[string]string
+	// programs are the digests of what builds and checks; nil where not known.
+	programs []string
 }
 
 // builtCell is what one cell left in the output folder.
 type builtCell struct {
-	id      string
-	part    string
-	size    int64
-	timings []ci.Timing
+	id   string
+	part string
+	size int64
 }
 
 // run turns one cell into a part and a fragment: build → inspect → verify →
 // pack. Nothing is put in its final place before it passed.
-func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
+func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneRecorder) (builtCell, error) {
 	if err := ctx.Err(); err != nil {
 		return builtCell{}, err // before the log of an earlier build is emptied
 	}
+	key, keyErr := j.key(cell) // of what is there now, not of what is there afterwards
 	began := time.Now()
 	folder, err := newWorkDir(j.options.out, cell.ID)
 	if err != nil {
@@ -71,46 +76,44 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	result, err := j.builder.Build(ctx, plan, ci.Job{
 		SourceDir: j.tree.Dir, OutDir: app, Log: log,
 		Progress: func(e ci.Event) {
+			lane.Begin(e.Step)
 			j.progress.Set(cell.ID, e.Step, int64(e.Done), int64(e.Total), cli.Steps)
 		},
 	})
 	if err != nil {
 		return builtCell{}, lastLines(err)
 	}
-	timings := result.Timings
 	if result.Witness != "" {
 		if err := os.WriteFile(j.witnessName(cell), []byte(result.Witness), 0o644); err != nil {
 			return builtCell{}, err
 		}
 	}
 
-	step := func(name string) func() {
+	step := func(name string) {
+		lane.Begin(name)
 		j.progress.Set(cell.ID, name, 0, 0, cli.Steps)
-		from := time.Now()
-		return func() { timings = append(timings, ci.Timing{Step: name, Took: time.Since(from)}) }
 	}
-	done := step("inspect")
+	step("inspect")
 	report, err := readFacts(result.Dir)
 	if err != nil {
 		return builtCell{}, err
 	}
+	step("verify")
 	if err := verifyCell(ctx, j.matrix, plan, report, result.Witness, func(text string) { j.progress.Printf("%s: %s", cell.ID, text) }); err != nil {
 		return builtCell{}, err
 	}
-	done()
 
 	info := describe(plan, result, j.tree.ID)
 	if err := writeJSON(filepath.Join(result.Dir, bundles.InfoName), info); err != nil {
 		return builtCell{}, err
 	}
-	done = step("pack")
+	step("pack")
 	packed, name, err := pack(ctx, result.Dir, work, cell.ID, func(n int64) {
 		j.progress.Set(cell.ID, "packing", n, 0, cli.Bytes)
 	})
 	if err != nil {
 		return builtCell{}, err
 	}
-	done()
 
 	part := appPart(name, packed, report)
 	bundle := bundles.Bundle{ID: cell.ID, Cell: cell.ID, Platform: cell.Platform, Toolkit: cell.Toolkit,
@@ -119,12 +122,18 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 		bundle.Runtime = []string{bundles.RuntimeHost}
 	}
 	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: map[string]bundles.Part{packed.Digest: part}}
+	lane.Begin("place")
 	if err := j.place(ctx, work, result.Dir, name, fragment); err != nil {
 		return builtCell{}, err
 	}
+	if keyErr == nil && j.programs != nil {
+		if err := j.writeReceipt(cell.ID, key, time.Since(began).Seconds()); err != nil {
+			return builtCell{}, err
+		}
+	}
 	j.progress.Finish(cell.ID, fmt.Sprintf("built, verified and packed in %s: %s, %s",
 		time.Since(began).Round(time.Second), name, cli.Size(packed.Size)))
-	return builtCell{id: cell.ID, part: name, size: packed.Size, timings: timings}, nil
+	return builtCell{id: cell.ID, part: name, size: packed.Size}, nil
 }
 
 // place moves what passed to its names, the fragment after the part: a build

@@ -91,7 +91,7 @@ func TestACellThatWasNotStartedKeepsItsLog(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := j.run(ctx, cell); !errors.Is(err, context.Canceled) {
+	if _, err := j.run(ctx, cell, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	if text, err := os.ReadFile(j.logName(cell)); err != nil || string(text) != "of an earlier build" {

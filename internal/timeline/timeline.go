@@ -66,8 +66,11 @@ func NewRecorder(now func() time.Time, overhead ...string) *Recorder {
 	return &Recorder{now: now, overhead: overhead, began: now()}
 }
 
-// Lane opens a lane; it begins with its first step.
+// Lane opens a lane; it begins with its first step. A nil Recorder has nil lanes.
 func (r *Recorder) Lane(name string) *LaneRecorder {
+	if r == nil {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l := &LaneRecorder{r: r, lane: Lane{Name: name, Spans: []Span{}}}
