@@ -34,7 +34,7 @@ func NetworkHint(err error) string {
 	case errors.As(err, &name) && name.IsNotFound:
 		return fmt.Sprintf("the name %s is not known here: check it, the network, and HTTPS_PROXY if this network has a proxy", name.Name)
 	case errors.Is(err, unix.ECONNREFUSED):
-		return "nothing listens there: check the network and the address (--from)"
+		return "check the network and the address (--from): nothing listens there"
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH):
 		return "this machine has no way there: check the network, and HTTPS_PROXY if it has a proxy"
 	}

@@ -13,6 +13,7 @@
 //	downloads/                        packed parts on their way in
 //	staging/                          whatever is not finished
 //	sources/<hex>.json                per release source: highest sequence, last verified manifest
+//	sources/<hex>.used.json           per release source: the manifest that was installed from last
 //
 // <key> is made from the digests of the parts, so two sources that use one tag
 // for different bytes, or one bundle with two runtimes, do not share a folder
