@@ -261,7 +261,7 @@ func (m *mirror) input() InstallInput {
 	in.OpenRange = func(ctx context.Context, p bundles.Part, from, to int64) (io.ReadCloser, int64, error) {
 		return m.src.OpenRange(ctx, "v1", p.Name, from, to)
 	}
-	in.Fetch = fetch.Options{Backoff: time.Millisecond, Retries: 3, Stall: 200 * time.Millisecond}
+	in.Fetch = fetch.Options{Backoff: time.Millisecond, Retries: 3, Stall: 500 * time.Millisecond}
 	return in
 }
 
@@ -270,6 +270,7 @@ func TestFaults(t *testing.T) {
 	rounds := fromEnv(roundsEnv, 1)
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
 			for range rounds {
 				m, s := newMirror(t), newStore(t)
 				m.spoil(f.web)
