@@ -79,8 +79,15 @@ func (w *session) addPart(ctx context.Context, p wantedPart, in InstallInput, pr
 	o := in.Fetch
 	o.Open, o.OpenRange = in.opener(p.Part), in.rangeOpener(p.Part)
 	o.Dest, o.Name, o.Size, o.SHA256 = w.path(p.download()), p.Name, p.Size, p.hex
-	o.Progress, o.Log, o.Follow = progress, in.Log, u.follow
-	if _, err := fetch.File(ctx, o); err != nil {
+	o.Progress, o.Log = progress, in.Log
+	if p.Unpacked > 0 { // else nothing signed bounds what wrong bytes unpack to
+		o.Follow = u.follow
+	}
+	path, err := fetch.File(ctx, o)
+	if err == nil && o.Follow == nil {
+		err = u.after(ctx, path)
+	}
+	if err != nil {
 		// Right bytes that make no part will not get better.
 		var bad *PartError
 		if errors.As(err, &bad) {
@@ -116,6 +123,16 @@ func (u *unpacked) drop() {
 	if u.dir != "" {
 		_ = u.w.root.RemoveAll(u.dir)
 	}
+}
+
+// after unpacks a verified file.
+func (u *unpacked) after(ctx context.Context, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return u.w.fileError("opening", u.p.download(), err)
+	}
+	defer f.Close()
+	return u.follow(ctx, f)
 }
 
 // follow is a fetch.Options.Follow.
