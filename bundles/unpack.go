@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 )
 
 // Unpack writes an archive into dir, which must be empty or not exist (its
@@ -25,20 +27,35 @@ import (
 // Where it fails, dir holds what had been written: it is the caller's staging
 // folder, and the caller's to remove.
 func Unpack(ctx context.Context, r io.Reader, dir string, o UnpackOptions) (contents string, err error) {
+	_, contents, err = UnpackTree(ctx, r, dir, o)
+	return contents, err
+}
+
+// UnpackTree is Unpack that also tells what it wrote, sorted by path, each file
+// with the hash of the bytes that were handed to the disk.
+func UnpackTree(ctx context.Context, r io.Reader, dir string, o UnpackOptions) (entries []Entry, contents string, err error) {
 	root, err := emptyRoot(dir)
 	if err != nil {
-		return "", fmt.Errorf("unpacking %s: %w", o.Name, err)
+		return nil, "", fmt.Errorf("unpacking %s: %w", o.Name, err)
 	}
 	defer root.Close()
-	u := unpacker{root: root, sync: o.Sync, buf: make([]byte, 1<<20)}
+	u := unpacker{root: root, buf: make([]byte, 1<<20)}
+	if o.Sync {
+		u.sync = newSyncer()
+	}
 	t, err := walk(ctx, r, o, u.entry)
+	if serr := u.sync.wait(); serr != nil && err == nil {
+		err = fmt.Errorf("unpacking %s: %w", o.Name, serr)
+	}
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if err := u.finish(t); err != nil {
-		return "", fmt.Errorf("unpacking %s: %w", o.Name, err)
+		return nil, "", fmt.Errorf("unpacking %s: %w", o.Name, err)
 	}
-	return t.digest(), nil
+	entries = slices.Clone(t.entries)
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	return entries, t.digest(), nil
 }
 
 func emptyRoot(dir string) (*os.Root, error) {
@@ -67,8 +84,37 @@ func emptyRoot(dir string) (*os.Root, error) {
 
 type unpacker struct {
 	root *os.Root
-	sync bool
+	sync *syncer // nil where nothing is flushed
 	buf  []byte
+}
+
+// syncer flushes files to the disk while the next ones are unpacked.
+type syncer struct {
+	files chan *os.File
+	done  chan error
+}
+
+func newSyncer() *syncer {
+	// The channel bounds how many files are open.
+	s := &syncer{files: make(chan *os.File, 16), done: make(chan error, 1)}
+	go func() {
+		var all error
+		for f := range s.files {
+			all = errors.Join(all, f.Sync(), f.Close())
+		}
+		s.done <- all
+	}()
+	return s
+}
+
+// wait ends the syncer; all that it was given is on the disk, or the error says
+// what is not. A nil one has nothing to wait for.
+func (s *syncer) wait() error {
+	if s == nil {
+		return nil
+	}
+	close(s.files)
+	return <-s.done
 }
 
 func (u *unpacker) entry(e Entry, r io.Reader) error {
@@ -89,17 +135,17 @@ func (u *unpacker) file(e Entry, r io.Reader) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() {
+		if err != nil || u.sync == nil {
+			err = errors.Join(err, f.Close())
+			return
+		}
+		u.sync.files <- f
+	}()
 	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, r, u.buf); err != nil {
 		return fmt.Errorf("writing %q: %w", e.Path, err)
 	}
-	if err := f.Chmod(e.Mode); err != nil {
-		return err
-	}
-	if u.sync {
-		return f.Sync()
-	}
-	return nil
+	return f.Chmod(e.Mode)
 }
 
 // finish makes the links and, where asked, flushes the folders.
@@ -112,7 +158,7 @@ func (u *unpacker) finish(t *tree) error {
 			return err
 		}
 	}
-	if !u.sync {
+	if u.sync == nil {
 		return nil
 	}
 	dirs := []string{"."}

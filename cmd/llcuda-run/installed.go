@@ -17,38 +17,59 @@ import (
 	"github.com/waqasm86/llcuda/internal/store"
 )
 
+type pullOptions struct {
+	pickOptions
+	json, dry bool
+}
+
 func newPull(s *cli.Streams, readHost hostReader) *cobra.Command {
-	var o pickOptions
+	var o pullOptions
 	o.readHost = readHost
-	var asJSON bool
 	c := &cobra.Command{
 		Use:   "pull",
 		Short: "choose and install the bundle for this machine, without serving",
-		Args:  cobra.NoArgs,
+		Long: `Asks the source for its newest release (or the one after @), says what it
+changes, and installs the bundle for this machine. From then on serve uses that
+release. Older ones stay until rm removes them.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.fill(s)
-			return runPull(cmd.Context(), s, o, asJSON)
+			return runPull(cmd.Context(), s, o)
 		},
 	}
+	o.fresh = true // a release that was remembered is no answer to "is there a new one?"
 	o.flags(c.Flags())
-	c.Flags().BoolVar(&asJSON, "json", false, "progress as events on stderr, the result as JSON on stdout")
+	c.Flags().BoolVar(&o.json, "json", false, "progress as events on stderr, the result as JSON on stdout")
+	c.Flags().BoolVar(&o.dry, "dry-run", false, "say what would be installed, and install nothing")
 	return c
 }
 
-func runPull(ctx context.Context, s *cli.Streams, o pickOptions, asJSON bool) error {
+func runPull(ctx context.Context, s *cli.Streams, o pullOptions) error {
 	st, err := openStore(s)
 	if err != nil {
 		return err
 	}
-	p, err := pick(ctx, s, st, o)
+	p, err := pick(ctx, s, st, o.pickOptions)
 	if err != nil {
 		return err
 	}
-	installed, err := install(ctx, s, st, p, o, asJSON)
+	up := upgradeOf(s, st, p, o.keys)
+	if o.dry {
+		if o.json {
+			return s.PrintJSON(struct {
+				Schema int `json:"schema"`
+				upgrade
+			}{facts.Schema, up})
+		}
+		fmt.Fprintln(s.Out, up.sentence())
+		return nil
+	}
+	note(s, "%s", up.sentence())
+	installed, err := install(ctx, s, st, p, o.pickOptions, o.json)
 	if err != nil {
 		return err
 	}
-	if asJSON {
+	if o.json {
 		return s.PrintJSON(struct {
 			Schema int `json:"schema"`
 			store.Installed

@@ -198,6 +198,7 @@ func install(ctx context.Context, s *cli.Streams, st *store.Store, p picked, o p
 			}
 			return p.release.source.Open(ctx, tag, part.Name, offset)
 		},
+		OpenRange: p.release.ranges(o.offline), Fetch: patience(progress),
 		Progress: func(done, total int64) { progress.Set(p.bundle.ID, "downloading", done, total, cli.Bytes) },
 		Waiting:  func(pid int) { progress.Printf("llcuda-run: waiting for another install to finish (pid %d)", pid) },
 	}
@@ -211,6 +212,9 @@ func install(ctx context.Context, s *cli.Streams, st *store.Store, p picked, o p
 		return installed, err
 	}
 	progress.Finish(p.bundle.ID, "")
+	if err := p.release.adopt(st); err != nil {
+		return installed, err
+	}
 	if installed.Fresh {
 		note(s, "installed %s of release %s (%s) in %s", installed.ID, installed.Release, cli.Size(installed.Size), installed.Dir)
 	}

@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/internal/fetch"
 	"github.com/waqasm86/llcuda/internal/release"
 	"github.com/waqasm86/llcuda/internal/store"
 )
@@ -20,6 +23,11 @@ type releaseOptions struct {
 	from    string
 	keys    []string
 	offline bool
+	// settled goes on with the release that was installed last, and asks the
+	// source only where there is none; upgrade asks all the same.
+	settled, upgrade bool
+	// fresh wants the source's own answer and fails without.
+	fresh bool
 	// readHost reads the machine that bundles are judged for.
 	readHost hostReader
 }
@@ -28,6 +36,14 @@ func (o *releaseOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.from, "from", "", "release source: `github:OWNER/REPO[@TAG] | DIR | https://…` (env LLCUDA_FROM)")
 	f.StringArrayVar(&o.keys, "key", nil, "trust this minisign public `KEY` or .pub file too (env LLCUDA_KEY)")
 	f.BoolVar(&o.offline, "offline", false, "use the last manifest that was verified here; fetch nothing")
+}
+
+// settle makes a command go on with the release that was installed last: what
+// serves today serves tomorrow, without the network and without a new release
+// in the middle of somebody's work.
+func (o *releaseOptions) settle(f *pflag.FlagSet) {
+	o.settled = true
+	f.BoolVar(&o.upgrade, "upgrade", false, "ask the source for its newest release first; without it the one that was installed last is used")
 }
 
 // fill takes from the environment what no flag gave.
@@ -44,12 +60,15 @@ func (o *releaseOptions) fill(s *cli.Streams) {
 type opened struct {
 	source   release.Source
 	manifest *bundles.Manifest
+	// raw and sig are the bytes that were checked.
+	raw, sig []byte
 	// remembered marks the last verified manifest, used because the source was not asked.
 	remembered bool
 }
 
-// openRelease fetches a manifest, checks its signature, claim and sequence, and
-// remembers it for --offline.
+// openRelease opens the release to use: the one that was installed last where o
+// is settled on that, else the one that the source offers, which is remembered.
+// Where the source cannot be asked, what is remembered is used, and that is said.
 func openRelease(ctx context.Context, s *cli.Streams, st *store.Store, o releaseOptions) (opened, error) {
 	if o.from == "" {
 		return opened{}, &cli.Error{Err: errors.New("no release source is known"), Code: cli.ExitUsage,
@@ -65,31 +84,138 @@ func openRelease(ctx context.Context, s *cli.Streams, st *store.Store, o release
 	if err != nil {
 		return opened{}, err
 	}
-	name := src.String()
-	want := bundles.Want{Repository: src.Repository(), File: bundles.ManifestName, MinSequence: st.Sequence(name)}
-	if o.offline {
-		raw, sig, err := st.LastManifest(name)
-		if err != nil {
-			return opened{}, &cli.Error{Err: fmt.Errorf("no manifest of %s was verified here before: %w", name, err),
-				Code: cli.ExitDownload, Cure: "run it once without --offline"}
+	r := reading{s, st, src, keys}
+	if o.settled && !o.upgrade {
+		if used, err := r.used(); err == nil {
+			used.remembered = o.offline
+			r.sayNewer(used.manifest)
+			return used, nil
 		}
-		m, err := bundles.Open(raw, sig, keys, want)
-		return opened{src, m, true}, unfit(name, err)
 	}
-	raw, sig, tag, err := src.Manifest(ctx, "")
-	if err != nil {
-		return opened{}, &cli.Error{Err: fmt.Errorf("asking %s for its manifest: %w", name, err), Code: cli.ExitDownload,
-			Cure: cmp.Or(cure(err), "check the network and the release source (--from); --offline uses what was verified here before")}
+	if o.offline {
+		return r.last()
 	}
-	want.Release = tag
-	m, err := bundles.Open(raw, sig, keys, want)
-	if err != nil {
-		return opened{}, unfit(name, err)
+	got, err := r.ask(ctx)
+	var away *unreachable
+	if !errors.As(err, &away) || o.fresh || ctx.Err() != nil {
+		return got, err
 	}
-	if err := st.SaveManifest(name, raw, sig, m.Sequence); err != nil && !errors.Is(err, os.ErrPermission) {
+	old, oldErr := r.used()
+	if oldErr != nil {
+		old, oldErr = r.last()
+	}
+	if oldErr != nil {
 		return opened{}, err
 	}
-	return opened{src, m, false}, nil
+	note(s, "%v", away)
+	note(s, "going on with release %s, which was verified here before", old.manifest.Release)
+	return old, nil
+}
+
+// reading is a source, what is remembered of it, and the keys it is held against.
+type reading struct {
+	s    *cli.Streams
+	st   *store.Store
+	src  release.Source
+	keys []bundles.PublicKey
+}
+
+// open checks signature, claim and sequence.
+func (r reading) open(raw, sig []byte, tag string, sequence int64) (opened, error) {
+	m, err := bundles.Open(raw, sig, r.keys, bundles.Want{Repository: r.src.Repository(), Release: tag,
+		File: bundles.ManifestName, MinSequence: sequence})
+	if err != nil {
+		return opened{}, unfit(r.src.String(), err)
+	}
+	return opened{source: r.src, manifest: m, raw: raw, sig: sig}, nil
+}
+
+// used is the release that was installed last. It may be older than what the
+// source has shown since: that is the point of it.
+func (r reading) used() (opened, error) {
+	raw, sig, err := r.st.UsedManifest(r.src.String())
+	if err != nil {
+		return opened{}, err
+	}
+	return r.open(raw, sig, "", 0)
+}
+
+// last is the release that was verified last.
+func (r reading) last() (opened, error) {
+	name := r.src.String()
+	raw, sig, err := r.st.LastManifest(name)
+	if err != nil {
+		return opened{}, &cli.Error{Err: fmt.Errorf("no manifest of %s was verified here before: %w", name, err),
+			Code: cli.ExitDownload, Cure: "run it once without --offline"}
+	}
+	got, err := r.open(raw, sig, "", r.st.Sequence(name))
+	got.remembered = true
+	return got, err
+}
+
+// unreachable says that a source gave no manifest at all, good or bad.
+type unreachable struct{ err *cli.Error }
+
+func (e *unreachable) Error() string { return e.err.Error() }
+func (e *unreachable) Unwrap() error { return e.err }
+
+// ask fetches the source's manifest and remembers it.
+func (r reading) ask(ctx context.Context) (opened, error) {
+	name := r.src.String()
+	raw, sig, tag, err := r.src.Manifest(ctx, "")
+	if err != nil {
+		return opened{}, &unreachable{&cli.Error{Err: fmt.Errorf("asking %s for its manifest: %w", name, err), Code: cli.ExitDownload,
+			Cure: cmp.Or(cure(err), fetch.NetworkHint(err), "check the network and the release source (--from); --offline uses what was verified here before")}}
+	}
+	got, err := r.open(raw, sig, tag, r.st.Sequence(name))
+	if err != nil {
+		return opened{}, err
+	}
+	if err := r.st.SaveManifest(name, raw, sig, got.manifest.Sequence); err != nil && !errors.Is(err, os.ErrPermission) {
+		return opened{}, err
+	}
+	return got, nil
+}
+
+// sayNewer tells of a release that some earlier command has seen.
+func (r reading) sayNewer(m *bundles.Manifest) {
+	if r.st.Sequence(r.src.String()) <= m.Sequence {
+		return
+	}
+	if last, err := r.last(); err == nil {
+		note(r.s, "release %s is out, release %s is used: llcuda-run pull installs the new one", last.manifest.Release, m.Release)
+	}
+}
+
+// adopt remembers the release that a bundle was installed from. In a store that
+// cannot be written its owner has done so.
+func (r opened) adopt(st *store.Store) error {
+	err := st.UseManifest(r.source.String(), r.raw, r.sig, r.manifest.Sequence)
+	if errors.Is(err, os.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+// ranges opens pieces of parts, for several connections at once.
+func (r opened) ranges(offline bool) func(ctx context.Context, part bundles.Part, from, to int64) (io.ReadCloser, int64, error) {
+	if offline {
+		return nil
+	}
+	return func(ctx context.Context, part bundles.Part, from, to int64) (io.ReadCloser, int64, error) {
+		tag := r.manifest.Release
+		if part.Release != nil {
+			tag = *part.Release
+		}
+		return r.source.OpenRange(ctx, tag, part.Name, from, to)
+	}
+}
+
+// patience says on stderr why a download pauses.
+func patience(p *cli.Progress) fetch.Options {
+	return fetch.Options{Retrying: func(err error, pause time.Duration) {
+		p.Printf("llcuda-run: %v; trying again in %s", err, pause.Round(100*time.Millisecond))
+	}}
 }
 
 // unfit gives the faults inside a signed manifest, which have no type of their

@@ -60,6 +60,7 @@ or --port it wins.`,
 		},
 	}
 	o.flags(c.Flags())
+	o.settle(c.Flags())
 	c.Flags().StringVar(&o.host, "host", serve.DefaultHost, "the `ADDRESS` to listen on")
 	c.Flags().IntVar(&o.port, "port", 8080, "the `PORT` to listen on; 0 takes a free one")
 	return c

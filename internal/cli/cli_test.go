@@ -92,6 +92,55 @@ func TestProgressOfBytesShowsRateAndTimeLeft(t *testing.T) {
 	}
 }
 
+func TestTheRateIsOfTheLastWhile(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		rates []float64 // one for each second, in MB/s
+		start float64   // MB that an earlier run had
+		want  string
+	}{
+		{"a resumed download counts what comes now", []float64{2, 2, 2, 2, 2, 2}, 900, "2.0 MB/s, 44s left"},
+		{"a slow start is forgotten", append(make([]float64, 600), 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5), 0, "5.0 MB/s, 3m7s left"},
+		{"a stop is seen", append([]float64{50, 50, 50}, make([]float64, 13)...), 0, "of 1.0 GB"},
+		{"days are not counted out", []float64{0.001, 0.001, 0.001, 0.001, 0.001, 0.001}, 0, "1.0 kB/s, more than 100h left"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b bytes.Buffer
+			p := NewProgress(&b, false)
+			now := time.Unix(0, 0)
+			p.now = func() time.Time { return now }
+			p.every = time.Second
+			done := c.start
+			p.Set("app", "downloading", int64(done*1e6), 1000e6, Bytes)
+			for _, r := range c.rates {
+				for range 10 {
+					done += r / 10
+					now = now.Add(100 * time.Millisecond)
+					p.Set("app", "downloading", int64(done*1e6), 1000e6, Bytes)
+				}
+			}
+			if !strings.HasSuffix(b.String(), c.want+"\n") {
+				lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+				t.Errorf("got %q, want an end %q", lines[len(lines)-1], c.want)
+			}
+		})
+	}
+}
+
+func TestADownloadThatStartsOverHasNoNegativeRate(t *testing.T) {
+	var b bytes.Buffer
+	p := NewProgress(&b, true)
+	now := time.Unix(0, 0)
+	p.now, p.every = func() time.Time { return now }, 0
+	for _, done := range []int64{0, 50e6, 100e6, 0, 10e6, 20e6} {
+		p.Set("app", "downloading", done, 100e6, Bytes)
+		now = now.Add(2 * time.Second)
+	}
+	if got := b.String(); strings.Contains(got, `"rate":-`) || !strings.Contains(got, `"done":20000000,"total":100000000,"unit":"bytes","rate":5000000}`) {
+		t.Error(got)
+	}
+}
+
 func TestProgressAsJSONIsOneEventALine(t *testing.T) {
 	var b bytes.Buffer
 	p := NewProgress(&b, true)

@@ -31,9 +31,21 @@ type item struct {
 	step        string
 	done, total int64
 	unit        Unit
-	began       time.Time
 	shown       time.Time
+	// recent are points of the last while, the oldest first: the rate is over
+	// these, so that neither what an earlier run had downloaded nor a slow start
+	// an hour ago counts.
+	recent []point
 }
+
+type point struct {
+	at   time.Time
+	done int64
+}
+
+// span is how far back the rate looks; between two points lies at least a
+// twentieth of it.
+const span = 10 * time.Second
 
 // Unit says what done and total count.
 type Unit int
@@ -51,6 +63,8 @@ type Event struct {
 	Done  int64  `json:"done,omitempty"`
 	Total int64  `json:"total,omitempty"`
 	Unit  string `json:"unit,omitempty"`
+	// Rate is in bytes a second, over the last ten seconds.
+	Rate int64 `json:"rate,omitempty"`
 }
 
 // NewProgress makes a Progress on w. With asJSON it writes events.
@@ -67,15 +81,16 @@ func (p *Progress) Set(name, step string, done, total int64, unit Unit) {
 	it := p.items[name]
 	now := p.now()
 	if it == nil {
-		it = &item{began: now}
+		it = &item{}
 		p.items[name] = it
 		p.order = append(p.order, name)
 	}
 	changed := it.step != step
-	if changed {
-		it.began = now
+	if changed || done < it.done { // what was thrown away says nothing of the rate
+		it.recent = nil
 	}
 	it.step, it.done, it.total, it.unit = step, done, total, unit
+	it.note(now)
 	switch {
 	case p.tty:
 		if changed || now.Sub(p.last) >= 100*time.Millisecond {
@@ -84,7 +99,7 @@ func (p *Progress) Set(name, step string, done, total int64, unit Unit) {
 	case changed || now.Sub(it.shown) >= p.every:
 		it.shown = now
 		if p.json {
-			_ = json.NewEncoder(p.w).Encode(Event{name, step, done, total, [...]string{"steps", "bytes"}[unit]})
+			_ = json.NewEncoder(p.w).Encode(Event{name, step, done, total, [...]string{"steps", "bytes"}[unit], int64(it.rate(now))})
 			return
 		}
 		fmt.Fprintf(p.w, "%s: %s\n", name, it.describe(now))
@@ -142,6 +157,34 @@ func (p *Progress) erase() {
 	}
 }
 
+// note keeps a point for the rate.
+func (it *item) note(now time.Time) {
+	if it.unit == Steps {
+		return
+	}
+	if k := len(it.recent); k > 0 && now.Sub(it.recent[k-1].at) < span/20 {
+		return
+	}
+	it.recent = append(it.recent, point{now, it.done})
+	// One point older than the span stays: there must be two.
+	for len(it.recent) > 2 && now.Sub(it.recent[1].at) >= span {
+		it.recent = it.recent[1:]
+	}
+}
+
+// rate is in bytes a second, 0 where it is not known yet.
+func (it *item) rate(now time.Time) float64 {
+	if len(it.recent) == 0 {
+		return 0
+	}
+	first := it.recent[0]
+	took := now.Sub(first.at)
+	if took < time.Second {
+		return 0
+	}
+	return float64(it.done-first.done) / took.Seconds()
+}
+
 func (it *item) describe(now time.Time) string {
 	if it.unit == Steps {
 		if it.total > 0 {
@@ -150,19 +193,29 @@ func (it *item) describe(now time.Time) string {
 		return it.step
 	}
 	text := it.step + " " + Size(it.done)
-	elapsed := now.Sub(it.began)
 	if it.total > 0 {
 		text += " of " + Size(it.total)
 	}
-	if elapsed > time.Second && it.done > 0 {
-		rate := float64(it.done) / elapsed.Seconds()
+	if rate := it.rate(now); rate >= 1 {
 		text += fmt.Sprintf(", %s/s", Size(int64(rate)))
 		if it.total > it.done {
-			left := time.Duration(float64(it.total-it.done)/rate) * time.Second
-			text += fmt.Sprintf(", %s left", left)
+			text += ", " + left(float64(it.total-it.done)/rate) + " left"
 		}
 	}
 	return text
+}
+
+// left writes seconds as people count them: to the second below an hour, then to
+// the minute. What takes longer than some days is not known any better.
+func left(seconds float64) string {
+	if seconds > 100*3600 {
+		return "more than 100h"
+	}
+	d := time.Duration(seconds) * time.Second
+	if d < time.Hour {
+		return d.String()
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
 // Size writes a number of bytes in decimal units ("19.9 MB").

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,9 +20,19 @@ func download(ctx context.Context, o Options, p *partial) error {
 	if err := CheckSpace(o.FreeSpace, filepath.Dir(p.path), o.Size-p.n, o.Name); err != nil {
 		return err
 	}
+	may := o.OpenRange != nil && o.Connections > 1
 	for failed := 0; ; {
 		before := p.n
-		err := attempt(ctx, o, p)
+		var slow *slowError
+		err := attempt(ctx, o, p, may)
+		if errors.As(err, &slow) {
+			err = several(ctx, o, p, slow.rate)
+			if errors.Is(err, errNotFaster) || noResume(err) {
+				o.Log.Info("one connection will do", "file", o.Name, "because", err)
+				may, failed = false, 0
+				continue
+			}
+		}
 		if err == nil {
 			return nil
 		}
@@ -57,51 +68,96 @@ func download(ctx context.Context, o Options, p *partial) error {
 }
 
 // attempt opens the source once (twice where it cannot resume) and appends
-// what comes. nil means that p has all its bytes.
-func attempt(ctx context.Context, o Options, p *partial) (err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	dog := time.AfterFunc(o.Stall, func() { cancel(&stallError{o.Stall}) })
-	defer dog.Stop()
-	defer func() {
-		// A read that the watchdog broke off reports a closed body or a
-		// cancelled context; the reason is more useful.
-		var stall *stallError
-		if err != nil && errors.As(context.Cause(ctx), &stall) {
-			err = stall
+// what comes. nil means that p has all its bytes; a *slowError that several
+// connections are worth a try, where the caller may.
+func attempt(ctx context.Context, o Options, p *partial, may bool) error {
+	return watched(ctx, o.Stall, func(ctx context.Context, alive func()) error {
+		var skip int64
+		body, total, err := o.Open(ctx, p.n)
+		if noResume(err) && p.n > 0 {
+			o.Log.Info("server cannot resume, skipping what is there", "file", o.Name, "bytes", p.n)
+			skip = p.n
+			body, total, err = o.Open(ctx, 0)
 		}
-	}()
-
-	var skip int64
-	body, total, err := o.Open(ctx, p.n)
-	if noResume(err) && p.n > 0 {
-		o.Log.Info("server cannot resume, skipping what is there", "file", o.Name, "bytes", p.n)
-		skip = p.n
-		body, total, err = o.Open(ctx, 0)
-	}
-	if err != nil {
-		if outOfRange(err) {
-			return &MismatchError{Name: o.Name, Want: sizeText(o.Size), Got: fmt.Sprintf("at most %d bytes", p.n)}
+		if err != nil {
+			return unfit(o, p.n, err)
 		}
-		return err
-	}
-	shut := sync.OnceValue(body.Close)
-	defer func() { _ = shut() }()
-	defer context.AfterFunc(ctx, func() { _ = shut() })()
-
-	if total >= 0 && total != o.Size {
-		return &MismatchError{Name: o.Name, Want: sizeText(o.Size), Got: sizeText(total)}
-	}
-	return receive(o, p, body, skip, func() { dog.Reset(o.Stall) })
+		body, shut := shutting(ctx, body)
+		defer shut()
+		if err := checkTotal(o, total, body); err != nil {
+			return err
+		}
+		meter := o.pace.meter(o.Size, may && skip == 0)
+		return receive(o, p, body, skip, func(n int) error { alive(); return meter.count(n, o.Size-p.n) })
+	})
 }
 
-// receive skips the bytes that p already has and appends the rest.
-func receive(o Options, p *partial, body io.Reader, skip int64, alive func()) error {
+// watched runs f until it ends or calls alive for so long not at all.
+func watched(ctx context.Context, stall time.Duration, f func(ctx context.Context, alive func()) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	dog := time.AfterFunc(stall, func() { cancel(&stallError{stall}) })
+	defer dog.Stop()
+	err := f(ctx, func() { dog.Reset(stall) })
+	// A read that the watchdog broke off reports a closed body or a cancelled
+	// context; the reason is more useful.
+	var stalled *stallError
+	if err != nil && errors.As(context.Cause(ctx), &stalled) {
+		return stalled
+	}
+	return err
+}
+
+// shutting closes body when ctx ends, or when shut is called; once.
+func shutting(ctx context.Context, body io.ReadCloser) (r io.ReadCloser, shut func()) {
+	once := sync.OnceValue(body.Close)
+	stop := context.AfterFunc(ctx, func() { _ = once() })
+	return body, func() { stop(); _ = once() }
+}
+
+// unfit turns an Opener's word that its file is another one into a mismatch.
+func unfit(o Options, at int64, err error) error {
+	if !outOfRange(err) {
+		return err
+	}
+	m := &MismatchError{Name: o.Name, Want: sizeText(o.Size), Got: fmt.Sprintf("at most %d bytes", at)}
+	var changed *ChangedError
+	var other interface{ Changed() bool }
+	if errors.As(err, &changed) || errors.As(err, &other) && other.Changed() {
+		m.Got, m.Changed = "a file that changed between two requests", true
+	}
+	return m
+}
+
+// checkTotal refuses a file of another length before its bytes are taken. What
+// is sent in place of a file is often a page for people: body tells.
+func checkTotal(o Options, total int64, body io.Reader) error {
+	if total < 0 || total == o.Size {
+		return nil
+	}
+	head := make([]byte, pageHead)
+	n, _ := io.ReadFull(body, head) // less is fine: it is only looked at
+	return &MismatchError{Name: o.Name, Want: sizeText(o.Size), Got: sizeText(total), Page: isPage(head[:n])}
+}
+
+// pageHead is how many bytes tell a page: a comment or two may come first.
+const pageHead = 512
+
+// isPage says that bytes begin as HTML does.
+func isPage(head []byte) bool {
+	head = bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n"))
+	return bytes.HasPrefix(head, []byte("<!doctype html")) || bytes.HasPrefix(head, []byte("<html")) ||
+		bytes.HasPrefix(head, []byte("<head")) || bytes.HasPrefix(head, []byte("<!--")) && bytes.Contains(head, []byte("<html"))
+}
+
+// receive skips the bytes that p already has and appends the rest. came is told
+// of every read; its error ends the attempt.
+func receive(o Options, p *partial, body io.Reader, skip int64, came func(n int) error) error {
 	buf := make([]byte, 256<<10)
 	for p.n < o.Size {
 		n, err := body.Read(buf[:min(int64(len(buf)), skip+o.Size-p.n)])
+		var enough error
 		if n > 0 {
-			alive()
 			fresh := buf[:n]
 			k := min(skip, int64(n))
 			fresh, skip = fresh[k:], skip-k
@@ -109,6 +165,7 @@ func receive(o Options, p *partial, body io.Reader, skip int64, alive func()) er
 				return werr
 			}
 			o.Progress(p.n, o.Size)
+			enough = came(n)
 		}
 		switch {
 		case p.n == o.Size:
@@ -117,6 +174,8 @@ func receive(o Options, p *partial, body io.Reader, skip int64, alive func()) er
 			return io.ErrUnexpectedEOF
 		case err != nil:
 			return err
+		case enough != nil:
+			return enough
 		}
 	}
 	return nil

@@ -20,14 +20,31 @@ type MismatchError struct {
 	Name string
 	// Want and Got are "sha256:<hex>" or "<n> bytes".
 	Want, Got string
+	// Page is true where a web page came in place of the file.
+	Page bool
+	// Changed is true where the server said that its file is not the one whose
+	// beginning it sent before.
+	Changed bool
 }
 
 func (e *MismatchError) Error() string {
+	switch {
+	case e.Page:
+		return fmt.Sprintf("%s is not what was published: the server sent a web page in its place (%s)", e.Name, e.Got)
+	case e.Changed:
+		return fmt.Sprintf("%s changed on the server while it was downloaded, twice", e.Name)
+	}
 	return fmt.Sprintf("%s is not what was published: want %s, got %s", e.Name, e.Want, e.Got)
 }
 
 // Hint says what to do.
 func (e *MismatchError) Hint() string {
+	switch {
+	case e.Page:
+		return "log in to this network (a hotel's or company's page?), or check the release source (--from): the address may lead nowhere"
+	case e.Changed:
+		return "somebody is replacing it: wait until that is done and run the same command again, or use another source (--from)"
+	}
 	return "nothing of it was used; a proxy or a stale mirror may have changed it: try another network or another --from"
 }
 
@@ -58,6 +75,9 @@ func (e *UnfinishedError) Hint() string {
 	var h interface{ Hint() string }
 	if errors.As(e.Err, &h) {
 		return h.Hint()
+	}
+	if cure := NetworkHint(e.Err); cure != "" {
+		return cure
 	}
 	if errors.Is(e.Err, fs.ErrNotExist) {
 		return "check the release source (--from) and that its upload was complete"
@@ -146,6 +166,31 @@ func (e *NoResumeError) Error() string {
 
 // NoResume marks the error for File.
 func (e *NoResumeError) NoResume() bool { return true }
+
+// ChangedError says that a server's file is not the one it sent before.
+type ChangedError struct{ URL string }
+
+func (e *ChangedError) Error() string { return e.URL + ": the file changed while it was downloaded" }
+
+// OutOfRange marks the error for File: what is there is of another file.
+func (e *ChangedError) OutOfRange() bool { return true }
+
+// RedirectError says that a host sends requests on and on, or to where no
+// request may go.
+type RedirectError struct{ URL, Why string }
+
+func (e *RedirectError) Error() string { return e.URL + ": refused: " + e.Why }
+
+// Permanent says that asking again is pointless.
+func (e *RedirectError) Permanent() bool { return true }
+
+// Hint says what to do.
+func (e *RedirectError) Hint() string {
+	return "the server is set up wrongly, or a login page stands between: check the address (--from) in a browser"
+}
+
+// ExitCode is 4: download or verification failed.
+func (e *RedirectError) ExitCode() int { return exitCode }
 
 // stallError is the watchdog's.
 type stallError struct{ after time.Duration }

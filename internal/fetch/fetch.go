@@ -13,6 +13,13 @@
 //   - Two processes that fetch the same Dest download it once: the second waits
 //     on a lock that the kernel drops when the first one dies.
 //   - There is no limit on the total time, only on the time without a byte.
+//   - Several connections are used where the source can open ranges and where
+//     they bring more than one does, which is measured, not assumed. Bytes reach
+//     the file in their order all the same: what is on disk is one piece from
+//     the start, and its hash grows with it. What was ahead of it is held in
+//     memory (at most 8 pieces of 4 MiB) and lost by a kill.
+//   - What wants the bytes while they come ([Options.Follow]) reads the file
+//     behind the download and never holds it up.
 //
 // It trusts the caller for Size and SHA256 (they come from a signed manifest or
 // from a model registry) and nobody for the bytes: not the server, not a proxy,
@@ -20,9 +27,10 @@
 // are thrown away and fetched once more from the start, because a bad partial
 // file is the usual reason; the second mismatch is a [MismatchError].
 //
-// It does not choose mirrors, does not know URLs beyond [HTTP], and does not
-// unpack while it downloads: an unpacker never sees a byte whose hash was not
-// checked first.
+// It does not choose mirrors, and does not know URLs beyond [Resource]. Who
+// follows a download sees bytes that nobody has checked, must bear any, and must
+// not let what it makes of them be used before File has returned nil: package
+// store unpacks into a folder that only gets its name then.
 package fetch
 
 import (
@@ -54,6 +62,11 @@ import (
 // closed while a Read is under way, as for *os.File and http bodies.
 type Opener func(ctx context.Context, offset int64) (body io.ReadCloser, total int64, err error)
 
+// RangeOpener opens the bytes from from up to, not including, to. What an
+// [Opener] promises and may say holds here too; a reader that gives more bytes
+// is cut.
+type RangeOpener func(ctx context.Context, from, to int64) (body io.ReadCloser, total int64, err error)
+
 // Options say what to fetch and how patiently. Open, Dest, Size and SHA256 are
 // required.
 type Options struct {
@@ -76,8 +89,24 @@ type Options struct {
 	// Backoff is the pause before the first retry; it doubles up to 30 times
 	// itself. 0 = 500 ms.
 	Backoff time.Duration
-	// Progress is told the bytes on disk, those of earlier runs included, and
-	// the size. It is called from the goroutine of File, often; nil = nobody.
+	// OpenRange, where it is set, lets File use several connections at once
+	// where they are faster; nil = one stream.
+	OpenRange RangeOpener
+	// Connections is the most at once; 0 = 6, 1 = one stream.
+	Connections int
+	// Follow, where it is set, is run beside the download, in a goroutine of its
+	// own, with a reader of the file's bytes from the first on. The reader waits
+	// for bytes that are not there yet and ends after Size of them. They are
+	// unverified: what Follow makes of them counts only if File returns nil.
+	//
+	// Where the download fails, the reader fails with its error. Where bytes
+	// turned out wrong and the download starts over, the reader fails with
+	// ErrStartedOver and Follow is called again, once the first has returned.
+	// File returns when Follow has; its error is that of File where the bytes
+	// are right, and is dropped where they are not.
+	Follow func(ctx context.Context, unverified io.Reader) error
+	// Progress is told the bytes that are here, those of earlier runs included,
+	// and the size. It is called from the goroutine of File, often; nil = nobody.
 	Progress func(done, total int64)
 	// Retrying is told why an attempt failed and how long the pause is.
 	Retrying func(err error, pause time.Duration)
@@ -88,6 +117,9 @@ type Options struct {
 	// FreeSpace tells the bytes that an ordinary user may still write below
 	// dir. nil = ask the file system.
 	FreeSpace func(dir string) (uint64, error)
+
+	// pace is when and how a download is split; tests hurry it.
+	pace pace
 }
 
 // File makes sure that o.Dest holds exactly the wanted bytes, and returns its
@@ -107,24 +139,30 @@ func File(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	if p == nil { // Dest is there and right
-		return o.Dest, nil
+		return o.Dest, followWhole(ctx, o)
 	}
 	defer p.close()
 	for again := true; ; again = false {
+		f := follow(ctx, o, p)
 		err := download(ctx, o, p)
 		if err == nil {
 			err = p.check(o)
 		}
 		if err == nil {
-			return o.Dest, p.commit(o.Dest)
+			if err = p.commit(o.Dest); err == nil {
+				return o.Dest, f.end(nil)
+			}
 		}
 		var mismatch *MismatchError
 		if !errors.As(err, &mismatch) {
+			_ = f.end(err) // it failed of err, or does not matter beside it
 			return "", err
 		}
 		if !again {
+			_ = f.end(err)
 			return "", errors.Join(err, p.remove())
 		}
+		_ = f.end(ErrStartedOver)
 		o.Log.Warn("wrong bytes, starting over", "file", o.Name, "want", mismatch.Want, "got", mismatch.Got)
 		if err := p.reset(); err != nil {
 			return "", err
@@ -159,6 +197,10 @@ func (o Options) complete() (Options, error) {
 	if o.Backoff == 0 {
 		o.Backoff = 500 * time.Millisecond
 	}
+	if o.Connections == 0 {
+		o.Connections = 6
+	}
+	o.pace = o.pace.complete()
 	if o.Progress == nil {
 		o.Progress = func(int64, int64) {}
 	}

@@ -45,7 +45,7 @@ func child(raw string) int {
 		}
 	}
 	_, err := File(context.Background(), Options{
-		Open: get(in.URL), Dest: in.Dest, Size: in.Size, SHA256: in.SHA256,
+		Open: NewResource(nil, plainGetter(in.URL)).Open, Dest: in.Dest, Size: in.Size, SHA256: in.SHA256,
 		Backoff: time.Millisecond, Retries: 3, Stall: 10 * time.Second,
 	})
 	if err != nil {
@@ -59,7 +59,11 @@ func child(raw string) int {
 }
 
 func get(url string) Opener {
-	return HTTP(&http.Client{}, func(ctx context.Context) (*http.Request, error) {
+	return HTTP(&http.Client{}, plainGetter(url))
+}
+
+func plainGetter(url string) func(ctx context.Context) (*http.Request, error) {
+	return func(ctx context.Context) (*http.Request, error) {
 		return http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	})
+	}
 }

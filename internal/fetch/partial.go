@@ -27,6 +27,8 @@ type partial struct {
 	f    *os.File
 	sum  hash.Hash
 	n    int64
+	// grown, where it is set, is told n whenever bytes were appended.
+	grown func(n int64)
 }
 
 // openPartial opens and locks the unverified file and hashes what an earlier
@@ -105,6 +107,9 @@ func (p *partial) write(b []byte) error {
 	n, err := p.f.WriteAt(b, p.n)
 	p.sum.Write(b[:n])
 	p.n += int64(n)
+	if p.grown != nil {
+		p.grown(p.n)
+	}
 	if err != nil {
 		return &FileError{Op: "writing", Path: p.path, Err: err}
 	}

@@ -24,6 +24,8 @@ func TestStatuses(t *testing.T) {
 		{"500 for ever: the first try and three more", 500, 99, "", false, 4},
 		{"404 is final", 404, 99, "", false, 1},
 		{"403 is final", 403, 99, "", false, 1},
+		{"429 without a time, then fine", 429, 2, "", true, 3},
+		{"502 of a gateway, then fine", 502, 2, "", true, 3},
 		{"a Retry-After of an hour is told, not waited for", 503, 99, "3600", false, 1},
 	}
 	for _, c := range cases {
@@ -63,27 +65,38 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsHonoured(t *testing.T) {
-	s := serve(t, randomBytes(1_000))
-	s.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
-		if n > 1 {
-			return false
-		}
-		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(429)
-		return true
-	}
-	o := s.options(t)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	stop := errors.New("seen")
-	o.Retrying = func(err error, pause time.Duration) {
-		if pause < time.Second {
-			t.Errorf("pause %s", pause)
-		}
-		cancel(stop) // no need to wait the second out
-	}
-	if _, err := File(ctx, o); !errors.Is(err, stop) {
-		t.Fatal(err)
+func TestATimeThatTheServerNamesIsHonoured(t *testing.T) {
+	for name, answer := range map[string]func(w http.ResponseWriter){
+		"429 with Retry-After": func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(429)
+		},
+		"403 of a spent limit, by the server's clock": func(w http.ResponseWriter) {
+			w.Header().Set("Date", time.Unix(1_000_000, 0).UTC().Format(http.TimeFormat))
+			w.Header().Set("X-RateLimit-Remaining", "0")
+			w.Header().Set("X-RateLimit-Reset", "1000060")
+			w.WriteHeader(403)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, randomBytes(1_000))
+			s.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
+				answer(w)
+				return true
+			}
+			o := s.options(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			stop := errors.New("seen")
+			o.Retrying = func(err error, pause time.Duration) {
+				if pause < time.Second || pause > 2*time.Minute || !strings.Contains(cureOf(err), "limits requests") {
+					t.Errorf("pause %s after %v: %s", pause, err, cureOf(err))
+				}
+				cancel(stop) // no need to wait it out
+			}
+			if _, err := File(ctx, o); !errors.Is(err, stop) {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

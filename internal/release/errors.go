@@ -72,6 +72,8 @@ type RateLimitError struct {
 	URL string
 	// After is how long to wait; 0 = the host does not say.
 	After time.Duration
+	// GitHub is true where the host is GitHub's API, Token where it was given one.
+	GitHub, Token bool
 }
 
 func (e *RateLimitError) Error() string {
@@ -86,11 +88,54 @@ func (e *RateLimitError) RetryAfter() time.Duration { return e.After }
 
 // Hint says what to do.
 func (e *RateLimitError) Hint() string {
-	return "wait, or give a GitHub token (GITHUB_TOKEN): without one 60 requests an hour are allowed"
+	wait := "wait some minutes"
+	if e.After > 0 {
+		wait = "wait " + e.After.Round(time.Second).String()
+	}
+	wait += " and run the same command again: what came is kept"
+	switch {
+	case e.GitHub && !e.Token:
+		return wait + "; or give a GitHub token (GITHUB_TOKEN): without one GitHub allows 60 requests an hour to a whole network address"
+	case e.GitHub:
+		return wait + "; the limit is that of the token in GITHUB_TOKEN"
+	}
+	return wait + "; or use another source (--from)"
 }
 
 // ExitCode is 4: download or verification failed.
 func (e *RateLimitError) ExitCode() int { return 4 }
+
+// RedirectError says that a host sends requests on and on, or to where none may go.
+type RedirectError struct{ URL, Why string }
+
+func (e *RedirectError) Error() string { return e.URL + ": refused: " + e.Why }
+
+// Permanent says that asking again is pointless.
+func (e *RedirectError) Permanent() bool { return true }
+
+// Hint says what to do.
+func (e *RedirectError) Hint() string {
+	return "the server is set up wrongly, or a login page stands between: check the address (--from) in a browser"
+}
+
+// ExitCode is 4: download or verification failed.
+func (e *RedirectError) ExitCode() int { return 4 }
+
+// PageError says that a host sent a web page, with a status that promised a file.
+type PageError struct{ URL string }
+
+func (e *PageError) Error() string { return e.URL + ": the host sent a web page in its place" }
+
+// Permanent says that asking again is pointless.
+func (e *PageError) Permanent() bool { return true }
+
+// Hint says what to do.
+func (e *PageError) Hint() string {
+	return "log in to this network (a hotel's or company's page?), or check the release source (--from): the address may lead nowhere"
+}
+
+// ExitCode is 4: download or verification failed.
+func (e *PageError) ExitCode() int { return 4 }
 
 // StallError says that a host began to answer and then sent nothing more.
 type StallError struct{ For time.Duration }
@@ -151,6 +196,9 @@ func (e *NoResumeError) ExitCode() int { return 4 }
 type ChangedError struct{ URL string }
 
 func (e *ChangedError) Error() string { return e.URL + ": the file changed while it was downloaded" }
+
+// Changed tells package fetch why.
+func (e *ChangedError) Changed() bool { return true }
 
 // OutOfRange marks the error for package fetch, as that of RangeError does.
 func (e *ChangedError) OutOfRange() bool { return true }

@@ -15,10 +15,11 @@ type folder struct{ dir string }
 
 func (f folder) String() string { return f.dir }
 
-func (f folder) open(ctx context.Context, name string, offset int64) (io.ReadCloser, int64, error) {
+func (f folder) open(ctx context.Context, name string, at span) (io.ReadCloser, int64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
+	offset := at.from
 	path := filepath.Join(f.dir, filepath.FromSlash(name))
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

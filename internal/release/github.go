@@ -108,22 +108,31 @@ func (g *GitHub) Manifest(ctx context.Context, tag string) (raw, sig []byte, rel
 
 // Open downloads an asset.
 func (g *GitHub) Open(ctx context.Context, release, name string, offset int64) (io.ReadCloser, int64, error) {
-	if err := checkFile(release, name, offset); err != nil {
+	return g.openSpan(ctx, release, name, span{from: offset})
+}
+
+// OpenRange downloads a part of an asset.
+func (g *GitHub) OpenRange(ctx context.Context, release, name string, from, to int64) (io.ReadCloser, int64, error) {
+	return g.openSpan(ctx, release, name, span{from, to})
+}
+
+func (g *GitHub) openSpan(ctx context.Context, release, name string, at span) (io.ReadCloser, int64, error) {
+	if err := checkFile(release, name, at); err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", g, err)
 	}
 	a, err := g.asset(ctx, release, name)
 	if err != nil {
 		return nil, 0, err
 	}
-	if offset > a.Size {
-		return nil, 0, &RangeError{URL: g.at(release, name), Offset: offset, Size: a.Size}
+	if at.from > a.Size {
+		return nil, 0, &RangeError{URL: g.at(release, name), Offset: at.from, Size: a.Size}
 	}
 	req, err := g.request(ctx, fmt.Sprintf("repos/%s/releases/assets/%d", g.name, a.ID))
 	if err != nil {
 		return nil, 0, err
 	}
 	req.Header.Set("Accept", "application/octet-stream")
-	r, size, err := g.get.from(req, offset)
+	r, size, err := g.get.from(req, at)
 	if errors.Is(err, fs.ErrNotExist) { // replaced meanwhile? ask anew next time
 		g.mu.Lock()
 		delete(g.releases, release)
@@ -258,22 +267,35 @@ func (g *GitHub) named(err error, what string) error {
 		abuse  *github.AbuseRateLimitError
 		status *github.ErrorResponse
 		gone   *NotFoundError
+		wait   *RateLimitError
 		short  *RangeError
 	)
 	switch {
 	case errors.As(err, &limit):
-		return &RateLimitError{URL: what, After: max(0, limit.Rate.Reset.Sub(g.now()))}
+		now := g.now()
+		if limit.Response != nil { // the host's clock counts
+			if theirs, err := http.ParseTime(limit.Response.Header.Get("Date")); err == nil {
+				now = theirs
+			}
+		}
+		return &RateLimitError{URL: what, After: max(0, limit.Rate.Reset.Sub(now)), Token: g.token != "", GitHub: true}
 	case errors.As(err, &abuse):
-		e := &RateLimitError{URL: what}
+		e := &RateLimitError{URL: what, Token: g.token != "", GitHub: true}
 		if abuse.RetryAfter != nil {
 			e.After = *abuse.RetryAfter
 		}
 		return e
 	case errors.As(err, &status) && status.Response != nil:
-		if e := statusError(what, status.Response, g.now()); !isStatus(e) {
+		e := statusError(what, status.Response, g.now())
+		if errors.As(e, &wait) {
+			wait.Token, wait.GitHub = g.token != "", true
+		}
+		if !isStatus(e) {
 			return e
 		}
 		return &StatusError{URL: what, Status: status.Response.StatusCode, Detail: status.Message}
+	case errors.As(err, &wait):
+		return &RateLimitError{URL: what, After: wait.After, Token: g.token != "", GitHub: true}
 	case errors.As(err, &gone):
 		return &NotFoundError{URL: what, Detail: gone.Detail}
 	case errors.As(err, &short):

@@ -18,7 +18,7 @@ import (
 // mirror of one. Names are clean relative paths with forward slashes.
 type files interface {
 	String() string
-	open(ctx context.Context, name string, offset int64) (io.ReadCloser, int64, error)
+	open(ctx context.Context, name string, at span) (io.ReadCloser, int64, error)
 }
 
 // layout is the source over a tree of files in the layout of the package doc.
@@ -112,22 +112,35 @@ func (l *layout) pair(ctx context.Context, dir string) (raw, sig []byte, err err
 }
 
 func (l *layout) read(ctx context.Context, name string, limit int64) ([]byte, error) {
-	r, _, err := l.files.open(ctx, name, 0)
+	r, _, err := l.files.open(ctx, name, span{})
 	if err != nil {
 		return nil, err
 	}
-	return readBounded(r, limit, name+" of "+l.files.String(), l.stall)
+	data, err := readBounded(r, limit, name+" of "+l.files.String(), l.stall)
+	if err == nil && isPage(data) {
+		return nil, &PageError{URL: l.files.String() + "/" + name}
+	}
+	return data, err
 }
 
 // Open looks in the release's folder, then in the tree itself (where that is
 // the release's own folder; a wrong file is found out by its hash).
 func (l *layout) Open(ctx context.Context, release, name string, offset int64) (io.ReadCloser, int64, error) {
-	if err := checkFile(release, name, offset); err != nil {
+	return l.openSpan(ctx, release, name, span{from: offset})
+}
+
+// OpenRange is Open for a part of a file.
+func (l *layout) OpenRange(ctx context.Context, release, name string, from, to int64) (io.ReadCloser, int64, error) {
+	return l.openSpan(ctx, release, name, span{from, to})
+}
+
+func (l *layout) openSpan(ctx context.Context, release, name string, at span) (io.ReadCloser, int64, error) {
+	if err := checkFile(release, name, at); err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", l.files, err)
 	}
-	r, size, err := l.files.open(ctx, path.Join(release, name), offset)
+	r, size, err := l.files.open(ctx, path.Join(release, name), at)
 	if nf := (*NotFoundError)(nil); errors.As(err, &nf) {
-		if r, size, err2 := l.files.open(ctx, name, offset); err2 == nil {
+		if r, size, err2 := l.files.open(ctx, name, at); err2 == nil {
 			return r, size, nil
 		}
 		return nil, 0, nf
@@ -136,7 +149,7 @@ func (l *layout) Open(ctx context.Context, release, name string, offset int64) (
 }
 
 // checkFile refuses names that could lead elsewhere than into a release.
-func checkFile(release, name string, offset int64) error {
+func checkFile(release, name string, at span) error {
 	if err := bundles.CheckTag(release); err != nil {
 		return err
 	}
@@ -147,8 +160,15 @@ func checkFile(release, name string, offset int64) error {
 			return err
 		}
 	}
-	if offset < 0 {
-		return fmt.Errorf("offset %d: negative", offset)
+	if at.from < 0 || at.to < 0 || at.to > 0 && at.to <= at.from {
+		return fmt.Errorf("bytes from %d to %d: no such range", at.from, at.to)
 	}
 	return nil
+}
+
+// isPage says that data begins as a web page does, which no file of a release is.
+func isPage(data []byte) bool {
+	head := bytes.ToLower(bytes.TrimLeft(data[:min(len(data), 512)], " \t\r\n"))
+	return bytes.HasPrefix(head, []byte("<!doctype html")) || bytes.HasPrefix(head, []byte("<html")) ||
+		bytes.HasPrefix(head, []byte("<!--")) && bytes.Contains(head, []byte("<html"))
 }

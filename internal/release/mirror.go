@@ -33,16 +33,34 @@ func (m *mirror) String() string {
 	return strings.TrimSuffix(m.base.String(), "/")
 }
 
-func (m *mirror) open(ctx context.Context, name string, offset int64) (io.ReadCloser, int64, error) {
+func (m *mirror) open(ctx context.Context, name string, at span) (io.ReadCloser, int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.base.JoinPath(name).String(), nil)
 	if err != nil {
 		return nil, 0, err
 	}
-	return m.get.from(req, offset)
+	return m.get.from(req, at)
 }
 
-// getter reads a file over HTTP from an offset, and remembers the ETag of what
-// it read so that two halves are of one file.
+// span is which bytes of a file are wanted.
+type span struct {
+	from int64
+	// to is the first byte that is not, 0 = all to the end.
+	to int64
+}
+
+// header is the Range header, "" where the whole file is wanted.
+func (s span) header() string {
+	switch {
+	case s.to > 0:
+		return fmt.Sprintf("bytes=%d-%d", s.from, s.to-1)
+	case s.from > 0:
+		return fmt.Sprintf("bytes=%d-", s.from)
+	}
+	return ""
+}
+
+// getter reads a file over HTTP from an offset, and remembers the version of
+// what it read so that two halves are of one file.
 type getter struct {
 	client    *http.Client
 	userAgent string
@@ -51,32 +69,43 @@ type getter struct {
 
 	mu    sync.Mutex
 	etags map[string]string
+	// moved is where another host than the one asked had a file: the next range
+	// of it is asked for there. GitHub counts every request to its API, and
+	// allows few without a token.
+	moved map[string]*url.URL
 }
 
 func newGetter(o Options) *getter {
-	return &getter{client: guarded(o.HTTPClient), userAgent: o.UserAgent, now: o.Now, stall: o.Stall, etags: map[string]string{}}
+	return &getter{client: guarded(o.HTTPClient), userAgent: o.UserAgent, now: o.Now, stall: o.Stall,
+		etags: map[string]string{}, moved: map[string]*url.URL{}}
 }
 
 // guarded is a copy of a client whose redirects keep secrets at home: a
 // request that was sent on to another host, port or scheme carries no
-// Authorization or Cookie from then on, and https never becomes http.
-// (net/http itself keeps them for subdomains and for other ports.)
+// Authorization or Cookie from then on, https never becomes http, and more than
+// ten in a row are an error. (net/http itself keeps secrets for subdomains and
+// for other ports.) The client that nil stands for speaks HTTP/1.1, so that two
+// ranges are two connections, and goes through the proxy that HTTP_PROXY,
+// HTTPS_PROXY and NO_PROXY name.
 func guarded(c *http.Client) *http.Client {
 	if c == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.ResponseHeaderTimeout = 30 * time.Second
 		t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(true)
+		t.MaxIdleConnsPerHost = 8
 		c = &http.Client{Transport: t}
 	}
 	g := *c
 	g.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		if len(via) >= 10 {
-			return errors.New("more than 10 redirects")
-		}
 		home := via[0].URL
+		if len(via) >= 10 {
+			return &RedirectError{URL: shown(home), Why: "more than 10 redirects, the last to " + shown(req.URL)}
+		}
 		for _, v := range append(via[1:len(via):len(via)], req) {
 			if v.URL.Scheme != home.Scheme && home.Scheme == "https" {
-				return fmt.Errorf("refusing a redirect from https to %s", v.URL.Scheme)
+				return &RedirectError{URL: shown(home), Why: "a redirect from https to " + v.URL.Scheme}
 			}
 			if v.URL.Host != home.Host || v.URL.Scheme != home.Scheme {
 				req.Header.Del("Authorization")
@@ -86,6 +115,12 @@ func guarded(c *http.Client) *http.Client {
 		return nil
 	}
 	return &g
+}
+
+// shown is the part of an address that may be shown: what follows it may be a
+// secret.
+func shown(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // redacted takes the query out of a client's error: a redirect may have led to
@@ -105,16 +140,34 @@ func redacted(err error) error {
 	return err
 }
 
-func (g *getter) from(req *http.Request, offset int64) (io.ReadCloser, int64, error) {
+func (g *getter) from(req *http.Request, want span) (io.ReadCloser, int64, error) {
 	at := req.URL.String()
+	if there := g.movedTo(at); there != nil && want.header() != "" {
+		direct := req.Clone(req.Context())
+		direct.URL, direct.Host = there, ""
+		direct.Header.Del("Authorization")
+		direct.Header.Del("Cookie")
+		r, size, err := g.ask(direct, at, want)
+		var status *StatusError
+		var gone *NotFoundError
+		if !errors.As(err, &gone) && (!errors.As(err, &status) || status.Status/100 != 4) {
+			return r, size, err
+		}
+		g.move(at, nil) // such addresses last minutes: ask for another
+	}
+	return g.ask(req, at, want)
+}
+
+// ask sends one request for a file that is known by the address at.
+func (g *getter) ask(req *http.Request, at string, want span) (io.ReadCloser, int64, error) {
 	// As it is stored: a compressed transfer would have other offsets.
 	req.Header.Set("Accept-Encoding", "identity")
 	if g.userAgent != "" {
 		req.Header.Set("User-Agent", g.userAgent)
 	}
 	before := g.etag(at)
-	if offset > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+	if h := want.header(); h != "" {
+		req.Header.Set("Range", h)
 		if before != "" {
 			req.Header.Set("If-Range", before)
 		}
@@ -123,18 +176,21 @@ func (g *getter) from(req *http.Request, offset int64) (io.ReadCloser, int64, er
 	if err != nil {
 		return nil, 0, redacted(err) // *url.Error: it names method and address
 	}
-	r, size, err := g.body(at, resp, offset, before)
+	r, size, err := g.body(at, resp, want, before)
 	if err != nil {
 		resp.Body.Close()
 		return nil, 0, err
+	}
+	if last := resp.Request.URL; last.Host != req.URL.Host {
+		g.move(at, last)
 	}
 	return r, size, nil
 }
 
 // body checks a reply before a byte of it is read.
-func (g *getter) body(at string, resp *http.Response, offset int64, before string) (io.ReadCloser, int64, error) {
-	tag := strongETag(resp.Header)
-	if offset > 0 && before != "" && tag != "" && tag != before && resp.StatusCode/100 == 2 {
+func (g *getter) body(at string, resp *http.Response, want span, before string) (io.ReadCloser, int64, error) {
+	tag, offset := validator(resp.Header), want.from
+	if offset > 0 && differ(before, tag) && resp.StatusCode/100 == 2 {
 		g.remember(at, "")
 		return nil, 0, &ChangedError{URL: at}
 	}
@@ -144,7 +200,7 @@ func (g *getter) body(at string, resp *http.Response, offset int64, before strin
 		if offset > 0 && size >= 0 && offset > size {
 			return nil, 0, &RangeError{URL: at, Offset: offset, Size: size}
 		}
-		if offset > 0 {
+		if offset > 0 || want.to > 0 && want.to < size {
 			return nil, 0, &NoResumeError{URL: at}
 		}
 		g.remember(at, tag)
@@ -189,15 +245,38 @@ func (g *getter) remember(at, tag string) {
 	g.etags[at] = tag
 }
 
-func strongETag(h http.Header) string {
+func (g *getter) movedTo(at string) *url.URL {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.moved[at]
+}
+
+func (g *getter) move(at string, to *url.URL) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.moved[at] = to
+}
+
+// validator is what a reply says of the version of its file: a strong ETag,
+// else a date; "" where there is neither. Both may stand in If-Range.
+func validator(h http.Header) string {
 	if t := h.Get("ETag"); strings.HasPrefix(t, `"`) {
 		return t
 	}
-	return ""
+	return h.Get("Last-Modified")
+}
+
+// differ says that two validators of one kind are of two versions.
+func differ(a, b string) bool {
+	return a != "" && b != "" && a != b && strings.HasPrefix(a, `"`) == strings.HasPrefix(b, `"`)
 }
 
 // statusError is the typed error of a reply that is not a success.
 func statusError(at string, resp *http.Response, now time.Time) error {
+	// A host's times of day are by its own clock; ours may be years off.
+	if theirs, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		now = theirs
+	}
 	after, said := retryAfter(resp.Header, now)
 	switch code := resp.StatusCode; {
 	case code == http.StatusNotFound, code == http.StatusGone:

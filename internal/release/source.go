@@ -37,6 +37,11 @@ type Source interface {
 	// *NoResumeError, a file that is not the one read before a *ChangedError.
 	// The caller closes the reader.
 	Open(ctx context.Context, release, name string, offset int64) (r io.ReadCloser, size int64, err error)
+
+	// OpenRange is Open for the bytes from from up to, not including, to. The
+	// reader may give more than those. A host that sends whole files only gives a
+	// *NoResumeError, also where from is 0.
+	OpenRange(ctx context.Context, release, name string, from, to int64) (r io.ReadCloser, size int64, err error)
 }
 
 // Options are what the sources need besides their name.

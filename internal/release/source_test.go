@@ -156,6 +156,19 @@ func conformance(t *testing.T, dir string, key bundles.PrivateKey, open func(tag
 				t.Errorf("from %d: %d bytes of %d, want %d of %d", at, len(got), size, len(want)-at, len(want))
 			}
 		}
+		r, size, err := s.OpenRange(t.Context(), "v1", name, 3, 9)
+		if e := (*NoResumeError)(nil); !errors.As(err, &e) {
+			must(t, err)
+			got := make([]byte, 6)
+			_, err = io.ReadFull(r, got)
+			must(t, errors.Join(err, r.Close()))
+			if size != int64(len(want)) || !bytes.Equal(got, want[3:9]) {
+				t.Errorf("bytes 3 to 9 are %q of %d", got, size)
+			}
+		}
+		if _, _, err := s.OpenRange(t.Context(), "v1", name, 9, 3); err == nil {
+			t.Error("a range that ends before it begins passes")
+		}
 		_, _, err = s.Open(t.Context(), "v1", name, int64(len(want)+1))
 		if e := (*RangeError)(nil); !errors.As(err, &e) || e.Size != int64(len(want)) {
 			t.Errorf("beyond the end: %v", err)
@@ -331,10 +344,15 @@ func TestRepliesOfHostsBecomeTypedErrors(t *testing.T) {
 		}, limit: true, after: time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { c.reply(w) })
+			srv := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+				c.reply(w)
+			})
+			// This machine's clock starts in 1970: the host's own is what counts.
+			wrong := func() time.Time { return time.Unix(0, 0) }
 			for _, s := range []Source{
-				parse(t, srv.URL+"/rel", Options{Now: func() time.Time { return now }}),
-				parse(t, "github:o/r", Options{GitHubBaseURL: srv.URL, Now: func() time.Time { return now }}),
+				parse(t, srv.URL+"/rel", Options{Now: wrong}),
+				parse(t, "github:o/r", Options{GitHubBaseURL: srv.URL, Now: wrong}),
 			} {
 				_, _, _, err := s.Manifest(t.Context(), "")
 				var limit *RateLimitError
@@ -460,5 +478,110 @@ func TestHTTPSIsNotLeftForHTTP(t *testing.T) {
 	_, _, _, err := parse(t, safe.URL, Options{HTTPClient: safe.Client()}).Manifest(t.Context(), "")
 	if e := (*url.Error)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), "https to http") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestARedirectLoopEndsAndIsNotTriedAgain(t *testing.T) {
+	asked := 0
+	var srv *httptest.Server
+	srv = serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		http.Redirect(w, r, srv.URL+"/again?secret=1", http.StatusFound)
+	})
+	_, _, err := parse(t, srv.URL, Options{}).Open(t.Context(), "v1", "part", 0)
+	var loop *RedirectError
+	if !errors.As(err, &loop) || !loop.Permanent() || loop.Hint() == "" || loop.ExitCode() != 4 || strings.Contains(err.Error(), "secret") {
+		t.Errorf("error %v", err)
+	}
+	if asked > 11 {
+		t.Errorf("%d requests", asked)
+	}
+}
+
+func TestAWebPageInPlaceOfAManifestIsNamed(t *testing.T) {
+	for name, page := range map[string]string{
+		"a page":              "<!DOCTYPE html><title>Hotel</title>",
+		"a page after blanks": "\n  <HTML><body>404",
+		"a commented page":    "<!-- v2 --><html>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, page) })
+			_, _, _, err := parse(t, srv.URL+"/rel", Options{}).Manifest(t.Context(), "")
+			var p *PageError
+			if !errors.As(err, &p) || p.URL != srv.URL+"/rel/latest" || p.ExitCode() != 4 || !strings.Contains(p.Hint(), "log in") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestTheHintOfALimitNamesATokenOnlyWhereOneHelps(t *testing.T) {
+	for _, c := range []struct {
+		e    RateLimitError
+		says string
+		not  string
+	}{
+		{RateLimitError{GitHub: true, After: time.Hour}, "GITHUB_TOKEN", "--from"},
+		{RateLimitError{GitHub: true, Token: true}, "that of the token", "60 requests"},
+		{RateLimitError{After: time.Minute}, "wait 1m0s", "GITHUB_TOKEN"},
+	} {
+		if h := c.e.Hint(); !strings.Contains(h, c.says) || strings.Contains(h, c.not) {
+			t.Errorf("%+v: %q", c.e, h)
+		}
+	}
+}
+
+func TestRangesOfAnAssetAskTheAPIOnce(t *testing.T) {
+	data := strings.Repeat("0123456789", 100)
+	var expired atomic.Bool
+	asked := make(chan string, 20)
+	cdn := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- "cdn"
+		if r.Header.Get("Authorization") != "" {
+			t.Error("the token went to another host")
+		}
+		if expired.CompareAndSwap(true, false) {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(data))
+	})
+	api := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/tags/v1"):
+			fmt.Fprintf(w, `{"id":1,"tag_name":"v1","assets":[{"id":7,"name":"part","size":%d,"state":"uploaded"}]}`, len(data))
+		default:
+			asked <- "api"
+			http.Redirect(w, r, cdn.URL+"/signed?secret=1", http.StatusFound)
+		}
+	})
+	s := parse(t, "github:o/r", Options{GitHubBaseURL: api.URL, Token: secret})
+	read := func(from, to int64) string {
+		r, size, err := s.OpenRange(t.Context(), "v1", "part", from, to)
+		must(t, err)
+		defer r.Close()
+		got, err := io.ReadAll(r)
+		must(t, err)
+		if size != int64(len(data)) {
+			t.Errorf("size %d", size)
+		}
+		return string(got)
+	}
+	for _, at := range []int64{0, 100, 200} {
+		if got := read(at, at+100); got != data[at:at+100] {
+			t.Errorf("from %d: %q", at, got)
+		}
+	}
+	expired.Store(true)
+	if got := read(300, 400); got != data[300:400] {
+		t.Errorf("after its address expired: %q", got)
+	}
+	close(asked)
+	var all []string
+	for who := range asked {
+		all = append(all, who)
+	}
+	if got := strings.Join(all, " "); got != "api cdn cdn cdn cdn api cdn" {
+		t.Errorf("asked %s", got)
 	}
 }

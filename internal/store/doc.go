@@ -13,6 +13,7 @@
 //	downloads/                        packed parts on their way in
 //	staging/                          whatever is not finished
 //	sources/<hex>.json                per release source: highest sequence, last verified manifest
+//	sources/<hex>.used.json           per release source: the manifest that was installed from last
 //
 // <key> is made from the digests of the parts, so two sources that use one tag
 // for different bytes, or one bundle with two runtimes, do not share a folder
@@ -24,14 +25,17 @@
 // What it promises:
 //
 //   - A bundle is installed when its record exists, and the record is written
-//     last: download, hash, unpack into staging, compare the contents digest,
-//     rename, record. A kill -9 or a power cut at any moment leaves either no
+//     last: download and hash, and meanwhile unpack into staging; compare the
+//     packed file's SHA-256 and the tree's digest; rename; record. A kill -9 or a power cut at any moment leaves either no
 //     bundle or a whole one, and debris that the next install or GC removes.
 //   - Ten runners at once install once: one lock, the others wait, say so once,
 //     and then find the work done.
 //   - What is installed is used without writing, so a read-only store works.
 //   - A damaged bundle is noticed at its next use (names, types, sizes and
 //     times; at a difference in time the bytes are hashed) and made again.
+//   - The unpacker meets bytes that nobody has checked yet: it is pure Go, writes
+//     through an os.Root into a folder in staging, and refuses all that a part
+//     cannot hold. Its tree is used only after the hash of all bytes was right.
 //   - Only names that a store uses are ever removed, and only below its root:
 //     all such work goes through one os.Root, and a folder that has such names
 //     but is no store is refused.
@@ -41,6 +45,10 @@
 // the store between two runs: the quick check finds accidents, not an enemy
 // with the user's rights. Hard links mean that a file changed in place in a
 // bundle is changed in its part too; mending therefore hashes the part first.
+//
+// Memory: unpacking takes the window of the part, 128 MiB for one that
+// llcuda-build packed and for no part more, and a few megabytes; a download over
+// several connections takes 32 MiB (package fetch). Neither grows with the part.
 //
 // It does not choose a bundle, does not know where parts come from, and does
 // not run anything.

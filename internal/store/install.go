@@ -28,11 +28,17 @@ type InstallInput struct {
 	// reader and error mean. Part.Release names the release that holds it, nil
 	// = Manifest.Release.
 	OpenPart func(ctx context.Context, part bundles.Part, offset int64) (io.ReadCloser, int64, error)
+	// OpenRange opens the bytes of a packed part from from up to, not including,
+	// to, so that several connections can be used; nil = one. See fetch.RangeOpener.
+	OpenRange func(ctx context.Context, part bundles.Part, from, to int64) (io.ReadCloser, int64, error)
 	// Full reads every byte of a bundle that is already there, instead of
 	// names, sizes and times only.
 	Full bool
 	// Progress is told of downloaded bytes, over all parts; nil = nobody.
 	Progress func(done, total int64)
+	// Unpacking is told of the unpacked bytes of one part, beside Progress and
+	// from another goroutine; nil = nobody.
+	Unpacking func(part string, done, total int64)
 	// Waiting is told once, if another process is installing, which (0 = unknown).
 	Waiting func(pid int)
 	// Log hears details; nil = nobody.
@@ -133,6 +139,15 @@ func (in InstallInput) plan() (plan, error) {
 func (in InstallInput) opener(part bundles.Part) fetch.Opener {
 	return func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
 		return in.OpenPart(ctx, part, offset)
+	}
+}
+
+func (in InstallInput) rangeOpener(part bundles.Part) fetch.RangeOpener {
+	if in.OpenRange == nil {
+		return nil
+	}
+	return func(ctx context.Context, from, to int64) (io.ReadCloser, int64, error) {
+		return in.OpenRange(ctx, part, from, to)
 	}
 }
 

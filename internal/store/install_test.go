@@ -4,11 +4,13 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,6 +59,53 @@ func TestABundleIsInstalledAndThenFoundWithoutWriting(t *testing.T) {
 	if err := s.Verify(t.Context(), again, true); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestAPartWithoutAnUnpackedSizeIsUnpackedWhenItsBytesAreProved(t *testing.T) {
+	r, s := newRelease(t), newStore(t)
+	app := r.m.Parts[r.m.Bundles[0].App]
+	app.Unpacked = 0
+	r.m.Parts[r.m.Bundles[0].App] = app
+	in := r.input()
+	var before int64
+	in.Unpacking = func(part string, _, _ int64) {
+		if part == app.Name && before < app.Size {
+			t.Errorf("unpacked with %d of %d bytes here", before, app.Size)
+		}
+	}
+	in.Progress = func(done, _ int64) { before = done }
+	wantTree(t, install(t, s, in).Dir, merged(1))
+	wantNames(t, s, oneInstalled...)
+}
+
+func TestAPartIsUnpackedWhileItComes(t *testing.T) {
+	r, s := newRelease(t), newStore(t)
+	in := r.input()
+	app := r.m.Parts[r.m.Bundles[0].App]
+	unpacking := make(chan struct{})
+	var once sync.Once
+	in.Unpacking = func(string, int64, int64) { once.Do(func() { close(unpacking) }) }
+	open := in.OpenPart
+	in.OpenPart = func(ctx context.Context, p bundles.Part, offset int64) (io.ReadCloser, int64, error) {
+		body, total, err := open(ctx, p, offset)
+		if err != nil || p.Name != app.Name {
+			return body, total, err
+		}
+		// The last bytes come only when something was unpacked of the others.
+		return struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(io.LimitReader(body, total-1), waitFor(unpacking), body), body}, total, nil
+	}
+	wantTree(t, install(t, s, in).Dir, merged(1))
+}
+
+// waitFor is a reader without bytes, whose end comes when c is closed.
+type waitFor chan struct{}
+
+func (w waitFor) Read([]byte) (int, error) {
+	<-w
+	return 0, io.EOF
 }
 
 func TestAnUpgradeDownloadsOnlyWhatChanged(t *testing.T) {

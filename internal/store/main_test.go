@@ -56,8 +56,7 @@ func child(raw string) int {
 		s, err = Open(in.Dir)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 2
+		return failed(err)
 	}
 	n := 0
 	s.step = func(name string) {
@@ -75,15 +74,19 @@ func child(raw string) int {
 		Fetch:   fetch.Options{Backoff: time.Millisecond, Retries: 2},
 	})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		var h interface{ Hint() string }
-		if asHint(err, &h) {
-			fmt.Fprintln(os.Stderr, "hint:", h.Hint())
-		}
-		return 1
+		return failed(err)
 	}
 	fmt.Println(got.Dir)
 	return 0
+}
+
+func failed(err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	var h interface{ Hint() string }
+	if asHint(err, &h) {
+		fmt.Fprintln(os.Stderr, "hint:", h.Hint())
+	}
+	return 1
 }
 
 // from opens parts at an HTTP server.

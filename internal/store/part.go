@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -59,86 +61,153 @@ func (w *session) havePart(ctx context.Context, p wantedPart, full bool) ([]file
 	return rec.Files, "", nil
 }
 
-// addPart downloads and unpacks a part that is not there.
+// addPart downloads a part that is not there and unpacks it while it comes.
+//
+// The unpacker reads the file that the download writes: bytes that nobody has
+// checked yet. What it makes of them lies in staging and has no record; it gets
+// its name only after the size and SHA-256 of the packed file and the digest of
+// the unpacked tree are those of the manifest. Where bytes turn out wrong the
+// tree is thrown away and unpacked anew from the next ones.
 func (w *session) addPart(ctx context.Context, p wantedPart, in InstallInput, progress func(done, total int64)) ([]file, error) {
 	for _, name := range []string{p.record(), p.dir()} {
 		if err := w.discard(name); err != nil {
 			return nil, err
 		}
 	}
+	u := unpacked{w: w, p: p, tell: in.Unpacking}
+	defer u.drop()
 	o := in.Fetch
-	o.Open = in.opener(p.Part)
+	o.Open, o.OpenRange = in.opener(p.Part), in.rangeOpener(p.Part)
 	o.Dest, o.Name, o.Size, o.SHA256 = w.path(p.download()), p.Name, p.Size, p.hex
 	o.Progress, o.Log = progress, in.Log
-	path, err := fetch.File(ctx, o)
-	if err != nil {
-		return nil, err
+	if p.Unpacked > 0 { // else nothing signed bounds what wrong bytes unpack to
+		o.Follow = u.follow
 	}
-	w.step("downloaded")
-	files, err := w.unpack(ctx, p, path)
+	path, err := fetch.File(ctx, o)
+	if err == nil && o.Follow == nil {
+		err = u.after(ctx, path)
+	}
 	if err != nil {
-		// The bytes are those of the manifest; they will not get better.
+		// Right bytes that make no part will not get better.
 		var bad *PartError
 		if errors.As(err, &bad) {
 			err = joinQuietly(err, w.discard(p.download()))
 		}
 		return nil, err
 	}
+	w.step("unpacked")
+	if err := w.move(u.dir, p.dir()); err != nil {
+		return nil, err
+	}
 	w.step("part in place")
-	if err := w.write(p.record(), partRecord{1, p.Digest, p.Part, files}); err != nil {
+	if err := w.write(p.record(), partRecord{1, p.Digest, p.Part, u.files}); err != nil {
 		return nil, err
 	}
 	w.step("part recorded")
-	return files, w.discard(p.download())
+	return u.files, w.discard(p.download())
 }
 
-// unpack turns a verified download into parts/sha256-<hex>/.
-func (w *session) unpack(ctx context.Context, p wantedPart, path string) ([]file, error) {
+// unpacked is a part's tree in staging while it is made.
+type unpacked struct {
+	w    *session
+	p    wantedPart
+	tell func(part string, done, total int64)
+
+	dir   string
+	files []file
+}
+
+// drop removes the tree, if it is still in staging. What cannot be removed is
+// removed by the next install.
+func (u *unpacked) drop() {
+	if u.dir != "" {
+		_ = u.w.root.RemoveAll(u.dir)
+	}
+}
+
+// after unpacks a verified file.
+func (u *unpacked) after(ctx context.Context, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, w.fileError("opening", p.download(), err)
+		return u.w.fileError("opening", u.p.download(), err)
 	}
 	defer f.Close()
-	temp := scratch()
-	files, err := w.unpackInto(ctx, p, f, temp)
-	if err == nil {
-		w.step("unpacked")
-		err = w.move(temp, p.dir())
-	}
-	if err != nil {
-		// Joined, not lost: debris is removed by the next install as well.
-		return nil, joinQuietly(err, w.root.RemoveAll(temp))
-	}
-	return files, nil
+	return u.follow(ctx, f)
 }
 
-func (w *session) unpackInto(ctx context.Context, p wantedPart, f *os.File, temp string) ([]file, error) {
-	contents, err := bundles.Unpack(ctx, f, w.path(temp), bundles.UnpackOptions{Name: p.Name, MaxBytes: p.Unpacked, Sync: true})
+// follow is a fetch.Options.Follow.
+func (u *unpacked) follow(ctx context.Context, unverified io.Reader) error {
+	u.drop()
+	u.dir, u.files = scratch(), nil
+	p := u.p
+	src := &noted{r: unverified}
+	o := bundles.UnpackOptions{Name: p.Name, MaxBytes: p.Unpacked, Sync: true}
+	if u.tell != nil {
+		o.Progress = func(done, total int64) { u.tell(p.Name, done, total) }
+	}
+	entries, contents, err := bundles.UnpackTree(ctx, src, u.w.path(u.dir), o)
 	var errno unix.Errno
 	switch {
+	case err != nil && src.err != nil: // the download's fault, and its to tell
+		return src.err
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("unpacking %s: %w", p.Name, context.Cause(ctx))
+		return fmt.Errorf("unpacking %s: %w", p.Name, context.Cause(ctx))
 	case errors.As(err, &errno): // the disk's fault, not the archive's
-		return nil, w.fileError("unpacking "+p.Name+" into", temp, err)
+		return u.w.fileError("unpacking "+p.Name+" into", u.dir, err)
 	case err != nil:
-		return nil, &PartError{p.Name, p.Digest, err}
+		return &PartError{p.Name, p.Digest, err}
 	case contents != p.Contents:
-		return nil, &PartError{p.Name, p.Digest, fmt.Errorf("contents are %s, the manifest says %s", contents, p.Contents)}
+		return &PartError{p.Name, p.Digest, fmt.Errorf("contents are %s, the manifest says %s", contents, p.Contents)}
 	}
-	// Read back what the disk has: this is what the record will vouch for.
-	files, err := listTree(ctx, w.root, temp)
-	if err != nil {
-		return nil, w.fileError("reading", temp, err)
-	}
-	if got, err := digest(files); err != nil || got != p.Contents {
-		return nil, w.fileError("reading", temp, errors.New("the disk returns other bytes than were written"))
+	// An archive may end before its file does: no part that we make does.
+	if n, err := io.Copy(io.Discard, src); err != nil || n > 0 {
+		return cmp.Or(src.err, error(&PartError{p.Name, p.Digest, errors.New("its file holds more after the archive")}))
 	}
 	var sum int64
-	for _, f := range files {
-		sum += f.Size
+	for _, e := range entries {
+		sum += e.Size
 	}
 	if p.Unpacked > 0 && sum != p.Unpacked {
-		return nil, &PartError{p.Name, p.Digest, fmt.Errorf("it unpacks to %d bytes, the manifest says %d", sum, p.Unpacked)}
+		return &PartError{p.Name, p.Digest, fmt.Errorf("it unpacks to %d bytes, the manifest says %d", sum, p.Unpacked)}
+	}
+	if u.files, err = written(u.w.root, u.dir, entries); err != nil {
+		return u.w.fileError("reading", u.dir, err)
+	}
+	return nil
+}
+
+// noted keeps the error that its reader gave, but for the end.
+type noted struct {
+	r   io.Reader
+	err error
+}
+
+func (n *noted) Read(b []byte) (int, error) {
+	k, err := n.r.Read(b)
+	if err != nil && err != io.EOF {
+		n.err = err
+	}
+	return k, err
+}
+
+// written turns what an unpacker says it wrote into the record of a part, after
+// a look at what the folder holds: names, types, modes, link targets and sizes.
+// The bytes are not read again. They were hashed on their way to write(2), and
+// fsync said that they are on the disk; reading them now would be answered from
+// the memory they still lie in, and prove nothing more. What a disk loses later
+// a full check finds ([Store.Verify], InstallInput.Full).
+func written(root *os.Root, dir string, entries []bundles.Entry) ([]file, error) {
+	files := make([]file, 0, len(entries))
+	for _, e := range entries {
+		f := file{Path: e.Path, Type: e.Type, Mode: e.Mode, Size: e.Size, SHA256: e.SHA256, Target: e.Target}
+		var err error
+		if f.MTime, err = mtime(root, dir, f); err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	if why, _ := compareNames(root, dir, files); why != "" {
+		return nil, errors.New("not what was written: " + why)
 	}
 	return files, nil
 }

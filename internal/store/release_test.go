@@ -52,6 +52,7 @@ func appFiles(seed byte) map[string]string {
 	return map[string]string{
 		"llama-server*":         "#!/bin/sh\n" + noise(seed, 20_000),
 		"libggml-cuda.so":       noise(seed+1, 150_000),
+		"libggml-base.so":       strings.Repeat("zeros", 80_000), // larger than its packed part
 		"libllama.so.1.0":       noise(seed+2, 30_000),
 		"libllama.so.1":         "-> libllama.so.1.0",
 		"LICENSES/llama.cpp":    "MIT",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -81,7 +82,11 @@ func lockSources(root *os.Root) (unlock func() error, err error) {
 // seen says whether the record holds just this.
 func (s *Store) seen(root *os.Root, source string, raw, sig []byte, sequence int64) bool {
 	rec, err := s.source(root, source)
-	return err == nil && rec.Sequence == sequence && bytes.Equal(rec.Manifest, raw) && bytes.Equal(rec.Signature, sig)
+	return err == nil && rec.equal(sourceRecord{1, source, sequence, raw, sig})
+}
+
+func (r sourceRecord) equal(o sourceRecord) bool {
+	return r.Source == o.Source && r.Sequence == o.Sequence && bytes.Equal(r.Manifest, o.Manifest) && bytes.Equal(r.Signature, o.Signature)
 }
 
 // LastManifest returns what SaveManifest saved last, for work without a
@@ -94,6 +99,46 @@ func (s *Store) LastManifest(source string) (raw, sig []byte, err error) {
 	}
 	defer root.Close()
 	rec, err := s.source(root, source)
+	return rec.Manifest, rec.Signature, err
+}
+
+// usedFile is where the manifest is that the last install from a source was of.
+func usedFile(source string) string {
+	return strings.TrimSuffix(sourceFile(source), ".json") + ".used.json"
+}
+
+// UseManifest remembers the manifest, byte for byte, that a bundle was installed
+// from: what a server goes on with until somebody asks for another release. It
+// may be older than the last verified one. In a store that cannot be written the
+// error is fs.ErrPermission; a caller may go on without.
+func (s *Store) UseManifest(source string, raw, sig []byte, sequence int64) error {
+	rec := sourceRecord{1, source, sequence, raw, sig}
+	root, err := s.root()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if old, err := s.read(root, usedFile(source), source); err == nil && old.equal(rec) {
+		return nil
+	}
+	unlock, err := lockSources(root)
+	if err != nil {
+		return readOnly(err)
+	}
+	defer func() { _ = unlock() }()
+	return readOnly(s.writeJSON(root, usedFile(source), "", rec))
+}
+
+// UsedManifest returns what UseManifest saved. The bytes are the user's disk's:
+// open them with bundles.Open again. The error is fs.ErrNotExist where nothing
+// was installed from the source.
+func (s *Store) UsedManifest(source string) (raw, sig []byte, err error) {
+	root, err := s.root()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer root.Close()
+	rec, err := s.read(root, usedFile(source), source)
 	return rec.Manifest, rec.Signature, err
 }
 
@@ -114,8 +159,11 @@ func (s *Store) Sequence(source string) int64 {
 }
 
 func (s *Store) source(root *os.Root, source string) (sourceRecord, error) {
+	return s.read(root, sourceFile(source), source)
+}
+
+func (s *Store) read(root *os.Root, name, source string) (sourceRecord, error) {
 	var rec sourceRecord
-	name := sourceFile(source)
 	err := readJSON(root, name, &rec)
 	if err != nil || rec.Source != source || rec.Schema != 1 {
 		if err == nil {

@@ -29,23 +29,6 @@ func (f file) entry() bundles.Entry {
 	return bundles.Entry{Path: f.Path, Type: f.Type, Mode: f.Mode, Size: f.Size, SHA256: f.SHA256, Target: f.Target}
 }
 
-// listTree hashes every file below dir, a name in root.
-func listTree(ctx context.Context, root *os.Root, dir string) ([]file, error) {
-	entries, err := bundles.ReadTree(ctx, filepath.Join(root.Name(), filepath.FromSlash(dir)))
-	if err != nil {
-		return nil, err
-	}
-	files := make([]file, 0, len(entries))
-	for _, e := range entries {
-		f := file{Path: e.Path, Type: e.Type, Mode: e.Mode, Size: e.Size, SHA256: e.SHA256, Target: e.Target}
-		if f.MTime, err = mtime(root, dir, f); err != nil {
-			return nil, err
-		}
-		files = append(files, f)
-	}
-	return files, nil
-}
-
 func mtime(root *os.Root, dir string, f file) (int64, error) {
 	if f.Type != bundles.TypeFile {
 		return 0, nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/waqasm86/llcuda/bundles"
@@ -37,6 +38,7 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&b.bin, "bin", "", "llcuda-build, `FILE`")
 	f.StringVar(&b.matrix, "matrix", "", "the matrix, `FILE`")
 	f.IntVar(&b.runs, "runs", 15, "how often ours runs")
+	only := f.String("only", "", "only the rows whose names hold this `TEXT`")
 	level := f.Int("level", 0, "only pack: compression level")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -55,6 +57,9 @@ func run(ctx context.Context, args []string) error {
 	for _, row := range rows {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if !strings.Contains(row.what, *only) {
+			continue
 		}
 		fmt.Fprintf(os.Stderr, "bench: %s ", row.what)
 		before := load()

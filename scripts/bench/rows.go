@@ -29,6 +29,9 @@ var rows = []row{
 	{"inspect, 1.6 GB folder with cuBLAS", inspectFolder},
 	{"verify, packed part of 533 MB", verifyPart},
 	{"pack, 20 MB of CPU backends", packFolder},
+	{"install, 533 MB, no limit", installFrom(0, 0)},
+	{"install, 533 MB, a line of 20 MB/s", installFrom(20e6, 0)},
+	{"install, 533 MB, 8 MB/s a connection", installFrom(0, 8e6)},
 }
 
 // lists are the two questions that tell what a library holds.

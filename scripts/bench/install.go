@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/waqasm86/llcuda/bundles"
+)
+
+// installRuns is how often an install and its rivals run.
+const installRuns = 3
+
+// installFrom installs a release from a server of this process that sends line
+// bytes a second in all and each to a connection, 0 = as fast as it goes. The
+// rival is the slower of what has to be done anyway: curl, which only
+// downloads, and tar, which only unpacks. The aim is a ratio of 0.91: at most
+// 1.1 times as long as the slower of the two.
+func installFrom(line, each float64) func(context.Context, bench) (samples, samples, string, error) {
+	return func(ctx context.Context, b bench) (ours, rival samples, name string, err error) {
+		dir, key, part, err := b.release(ctx)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		url, stop, err := serveFolder(ctx, dir, line, each)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		defer stop()
+		home := filepath.Join(b.work, "home")
+		pull := command{argv: []string{"env", "LLCUDA_HOME=" + home, filepath.Join(filepath.Dir(b.bin), "llcuda-run"),
+			"pull", "--cpu", "--from", url, "--key", key}}
+		if ours, err = times(ctx, installRuns, func() error { return os.RemoveAll(home) }, pull); err != nil {
+			return nil, nil, "", err
+		}
+		packed, out := filepath.Join(b.work, "packed"), filepath.Join(b.work, "out")
+		download, err := times(ctx, installRuns, nil, command{argv: []string{"curl", "-sf", "-o", packed, url + "/v1/" + part}})
+		if err != nil {
+			return nil, nil, "", err
+		}
+		empty := func() error { return errors.Join(os.RemoveAll(out), os.Mkdir(out, 0o755)) }
+		if err := empty(); err != nil {
+			return nil, nil, "", err
+		}
+		unpack, err := times(ctx, installRuns, empty, command{argv: []string{"tar", "-I", "zstd -d --long=27", "-xf", packed, "-C", out}})
+		if err != nil {
+			return nil, nil, "", err
+		}
+		name = fmt.Sprintf("the slower of curl (%s) and tar (%s)", seconds(download.best()), seconds(unpack.best()))
+		if download.best() > unpack.best() {
+			return ours, download, name, nil
+		}
+		return ours, unpack, name, nil
+	}
+}
+
+// release makes a signed release with one part of two large libraries, once.
+func (b bench) release(ctx context.Context) (dir, key, part string, err error) {
+	dir, part = filepath.Join(b.work, "release"), "bench.tar.zst"
+	keyFile := filepath.Join(b.work, "release.pub")
+	if text, err := os.ReadFile(keyFile); err == nil {
+		return dir, string(text), part, nil
+	}
+	from, err := b.linked("install", lib374, lib159)
+	if err != nil {
+		return "", "", "", err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "v1"), 0o755); err != nil {
+		return "", "", "", err
+	}
+	f, err := os.Create(filepath.Join(dir, "v1", part))
+	if err != nil {
+		return "", "", "", err
+	}
+	packed, err := bundles.Pack(ctx, from, f, bundles.PackOptions{Level: 3})
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", "", "", err
+	}
+	m := bundles.Manifest{Schema: 1, Release: "v1", Sequence: 1, Tool: "bench",
+		Parts:   map[string]bundles.Part{packed.Digest: {Kind: bundles.PartApp, Name: part, Size: packed.Size, Contents: packed.Contents, Unpacked: packed.Unpacked}},
+		Bundles: []bundles.Bundle{{ID: "cpu", Cell: "cpu", Platform: "linux/amd64", Image: bundles.Image{Ref: "host"}, App: packed.Digest}}}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return "", "", "", err
+	}
+	signer, err := bundles.GenerateKey(nil)
+	if err != nil {
+		return "", "", "", err
+	}
+	sig, err := bundles.Sign(raw, signer, bundles.Claim{Release: "v1", File: bundles.ManifestName})
+	if err != nil {
+		return "", "", "", err
+	}
+	key = signer.Public().String()
+	for name, data := range map[string][]byte{filepath.Join(dir, "v1", bundles.ManifestName): raw, filepath.Join(dir, "v1", bundles.SignatureName): sig,
+		filepath.Join(dir, bundles.LatestName): []byte("v1\n"), keyFile: []byte(key)} {
+		if err := os.WriteFile(name, data, 0o644); err != nil {
+			return "", "", "", err
+		}
+	}
+	return dir, key, part, nil
+}
+
+// serveFolder is an HTTP server on loopback with a limit in bytes a second.
+func serveFolder(ctx context.Context, dir string, line, each float64) (url string, stop func(), err error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	all := &limit{rate: line}
+	files := http.FileServer(http.Dir(dir))
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if line > 0 {
+			w = limited{w, all}
+		}
+		if each > 0 { // a connection asks for one thing after the other
+			w = limited{w, &limit{rate: each}}
+		}
+		files.ServeHTTP(w, r)
+	})}
+	go func() { _ = server.Serve(l) }() // it ends with Close
+	return "http://" + l.Addr().String(), func() { _ = server.Close() }, nil
+}
+
+// limit lets bytes through at a rate, whoever sends them.
+type limit struct {
+	rate float64
+	mu   sync.Mutex
+	next time.Time
+}
+
+func (l *limit) wait(n int) {
+	l.mu.Lock()
+	now := time.Now()
+	if l.next.Before(now) {
+		l.next = now
+	}
+	l.next = l.next.Add(time.Duration(float64(n) / l.rate * float64(time.Second)))
+	until := l.next
+	l.mu.Unlock()
+	time.Sleep(time.Until(until))
+}
+
+type limited struct {
+	http.ResponseWriter
+	limit *limit
+}
+
+func (w limited) Write(b []byte) (n int, err error) {
+	for len(b) > 0 && err == nil {
+		k := min(len(b), 64<<10)
+		w.limit.wait(k)
+		k, err = w.ResponseWriter.Write(b[:k])
+		n, b = n+k, b[k:]
+	}
+	return n, err
+}
