@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/waqasm86/llcuda/internal/hub"
 )
@@ -139,4 +141,64 @@ func Hint(err error) string {
 		return hinted.Hint()
 	}
 	return ""
+}
+
+// CheckReport is a check as both programs print it; its JSON is a contract.
+type CheckReport struct {
+	Schema int            `json:"schema"`
+	Hub    string         `json:"hub"`
+	Models []CheckedModel `json:"models"`
+}
+
+// CheckedModel is one entry in a CheckReport. Revision, Size and SHA256 are the
+// hub's.
+type CheckedModel struct {
+	Alias    string   `json:"alias"`
+	Repo     string   `json:"repo"`
+	File     string   `json:"file"`
+	OK       bool     `json:"ok"`
+	Revision string   `json:"revision,omitempty"`
+	Size     int64    `json:"size,omitempty"`
+	SHA256   string   `json:"sha256,omitempty"`
+	Error    string   `json:"error,omitempty"`
+	Hint     string   `json:"hint,omitempty"`
+	Notes    []string `json:"notes,omitempty"`
+}
+
+// Report puts a check into its printed form.
+func Report(endpoint string, checked []Checked) CheckReport {
+	r := CheckReport{Schema: RegistrySchema, Hub: endpoint, Models: []CheckedModel{}}
+	for _, c := range checked {
+		m := CheckedModel{Alias: c.Entry.Alias, Repo: c.Entry.Repo, File: c.Entry.File, OK: c.Err == nil, Notes: c.Notes}
+		if c.File != nil {
+			m.Revision, m.Size, m.SHA256 = c.File.Commit, c.File.Size, c.File.SHA256
+		}
+		if c.Err != nil {
+			m.Error, m.Hint = c.Err.Error(), Hint(c.Err)
+		}
+		r.Models = append(r.Models, m)
+	}
+	return r
+}
+
+// Render writes the report for people.
+func (r CheckReport) Render(w io.Writer) error {
+	var b strings.Builder
+	for _, m := range r.Models {
+		state := "ok    "
+		if !m.OK {
+			state = "MISSED"
+		}
+		fmt.Fprintf(&b, "%s  %s  %s:%s\n", state, m.Alias, m.Repo, m.File)
+		for _, line := range []string{m.Error, m.Hint} {
+			if line != "" {
+				fmt.Fprintf(&b, "        %s\n", line)
+			}
+		}
+		for _, note := range m.Notes {
+			fmt.Fprintf(&b, "        note: %s\n", note)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }

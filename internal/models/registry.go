@@ -14,6 +14,9 @@ import (
 	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
+// RegistryName is the registry's file in a checkout.
+const RegistryName = "internal/models/registry.json"
+
 // RegistrySchema is the version of the registry file that this code reads.
 const RegistrySchema = 1
 

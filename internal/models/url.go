@@ -20,6 +20,9 @@ import (
 	"github.com/waqasm86/llcuda/internal/hub"
 )
 
+// URLFolder is the folder below CacheDir/models of what plain addresses gave.
+const URLFolder = "url"
+
 // stall is how long a plain address may send nothing.
 const stall = 30 * time.Second
 
@@ -40,9 +43,9 @@ func fromURL(ctx context.Context, spec Spec, offline bool, o Options) (Model, er
 	}
 	// One folder an address, or a digest: names alone are not unique.
 	key := sha256.Sum256([]byte(spec.URL))
-	dir := filepath.Join(o.CacheDir, "models", "url", hex.EncodeToString(key[:8]))
+	dir := filepath.Join(o.CacheDir, "models", URLFolder, hex.EncodeToString(key[:8]))
 	if spec.SHA256 != "" {
-		dir = filepath.Join(o.CacheDir, "models", "url", spec.SHA256[:16])
+		dir = filepath.Join(o.CacheDir, "models", URLFolder, spec.SHA256[:16])
 	}
 	d := &plain{spec: spec, name: name, dest: filepath.Join(dir, name), o: o}
 	_, err = os.Stat(d.dest)

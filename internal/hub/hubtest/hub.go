@@ -72,14 +72,18 @@ type Request struct {
 
 // New starts a hub that ends with the test.
 func New(t testing.TB) *Hub {
-	h := &Hub{Repos: map[string]*Repo{}, cut: map[string]bool{}}
-	front := httptest.NewServer(h.server(false))
-	t.Cleanup(front.Close)
-	store := httptest.NewServer(h.server(true))
-	t.Cleanup(store.Close)
+	h, stop := Start()
+	t.Cleanup(stop)
+	return h
+}
+
+// Start starts a hub; stop ends it.
+func Start() (h *Hub, stop func()) {
+	h = &Hub{Repos: map[string]*Repo{}, cut: map[string]bool{}}
+	front, store := httptest.NewServer(h.server(false)), httptest.NewServer(h.server(true))
 	h.URL = front.URL
 	h.CDN = strings.Replace(store.URL, "127.0.0.1", "localhost", 1)
-	return h
+	return h, func() { front.Close(); store.Close() }
 }
 
 // Env is the environment of a program that uses this hub, with home for its cache.
