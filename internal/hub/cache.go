@@ -172,11 +172,15 @@ func (c *Client) place(f File) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := symlink(target, link); err != nil {
+	if err := symlink(target, link, c.repoDir(f.Repo)); err != nil {
 		// A file system without links (exFAT): huggingface_hub moves the file there.
 		if rerr := os.Rename(c.blob(f), link); rerr != nil {
 			return "", errors.Join(err, rerr)
 		}
+	}
+	// Some clients take a repository without this folder for damaged.
+	if err := os.MkdirAll(filepath.Join(c.repoDir(f.Repo), refsDir), 0o755); err != nil {
+		return "", err
 	}
 	if IsCommit(f.Revision) || !isInside(f.Revision) {
 		return link, nil
@@ -188,12 +192,13 @@ func (c *Client) place(f File) (string, error) {
 	return link, write(ref, []byte(f.Commit))
 }
 
-// symlink makes or replaces a link; others may be doing the same.
-func symlink(target, link string) error {
+// symlink makes or replaces a link; others may be doing the same. It is made in
+// scratch first, where nobody takes it for a file of a snapshot.
+func symlink(target, link, scratch string) error {
 	if had, err := os.Readlink(link); err == nil && had == target {
 		return nil
 	}
-	temp, err := os.MkdirTemp(filepath.Dir(link), ".llcuda-*")
+	temp, err := os.MkdirTemp(scratch, ".llcuda-*")
 	if err != nil {
 		return err
 	}

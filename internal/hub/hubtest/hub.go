@@ -174,6 +174,8 @@ func (h *Hub) front(w http.ResponseWriter, r *http.Request) {
 			"tags": []string{"gguf", "license:" + repo.Licence}})
 	case api && rest[0] == "tree" && len(rest) == 2:
 		h.tree(w, r, repo, rest[1])
+	case api && rest[0] == "paths-info" && len(rest) == 2:
+		h.pathsInfo(w, r, repo, rest[1])
 	case !api && len(rest) >= 3 && rest[0] == "resolve":
 		h.resolve(w, r, name, repo, rest[1], strings.Join(rest[2:], "/"), auth)
 	default:
@@ -244,12 +246,36 @@ func (h *Hub) tree(w http.ResponseWriter, r *http.Request, repo *Repo, revision 
 	}
 	list := []any{}
 	for _, name := range names[from:to] {
-		data := files[name]
-		entry := map[string]any{"type": "file", "path": name, "size": len(data), "oid": blobID(name, data)}
-		if isLFS(name) {
-			entry["lfs"] = map[string]any{"oid": Sum(data), "size": len(data), "pointerSize": 134}
+		list = append(list, entry(name, files[name], ""))
+	}
+	answer(w, repo, list)
+}
+
+// entry is a file in a listing; with a commit, as expand=true has it.
+func entry(name string, data []byte, commit string) map[string]any {
+	e := map[string]any{"type": "file", "path": name, "size": len(data), "oid": blobID(name, data)}
+	if isLFS(name) {
+		e["lfs"] = map[string]any{"oid": Sum(data), "size": len(data), "pointerSize": 134}
+	}
+	if commit != "" {
+		e["lastCommit"] = map[string]any{"id": commit, "title": "add", "date": "2026-01-01T00:00:00.000Z"}
+	}
+	return e
+}
+
+// pathsInfo answers @huggingface/hub, which asks for files by name.
+func (h *Hub) pathsInfo(w http.ResponseWriter, r *http.Request, repo *Repo, revision string) {
+	commit, files := repo.at(revision)
+	var asked struct{ Paths []string }
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+		Fail(w, http.StatusBadRequest, "", err.Error())
+		return
+	}
+	list := []any{}
+	for _, name := range asked.Paths {
+		if data, ok := files[name]; ok {
+			list = append(list, entry(name, data, commit))
 		}
-		list = append(list, entry)
 	}
 	answer(w, repo, list)
 }
