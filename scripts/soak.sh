@@ -1,8 +1,9 @@
 #!/bin/bash
 # soak.sh [SECONDS]: every fuzz target for SECONDS (60 without), then the kill
 # loops of release, fetch and store many times over, every fault of the fault table
-# (docs/reliability.md), then the coverage page in Chromium and make corpus. Prints one line a target; a crasher that a fuzzer
-# found lies in the package's testdata/fuzz.
+# (docs/reliability.md), then Hugging Face's own client on our cache, the coverage
+# page in Chromium and make corpus. Prints one line a target; a crasher that a
+# fuzzer found lies in the package's testdata/fuzz.
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
 seconds=${1:-60}
@@ -20,6 +21,7 @@ done < <(git grep -oE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' |
   sed -E 's#^(.*)/[^/]*_test\.go:func (Fuzz.*)#./\1 \2#' | sort -u)
 go test -count=10 -run 'Kill' -timeout 60m ./internal/release ./internal/fetch ./internal/store || failed=1
 scripts/reliability.sh || failed=1
+scripts/hub-clients.sh || failed=1
 scripts/coverage-page.sh || failed=1
 scripts/corpus.sh || failed=1
 scripts/corpus-x86.sh || failed=1

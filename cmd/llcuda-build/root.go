@@ -37,6 +37,7 @@ func newRoot(s *cli.Streams) *cobra.Command {
 		newCoverage(s, matrixFile),
 		newKeygen(s),
 		newPublish(s, matrixFile),
+		newModels(s),
 	)
 	return root
 }

@@ -130,7 +130,7 @@ func newRemove(s *cli.Streams) *cobra.Command {
 			return runRemove(cmd.Context(), s, args, all)
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "remove all bundles, downloads, the built-in model and what is remembered of sources")
+	c.Flags().BoolVar(&all, "all", false, "remove all bundles, downloads, the built-in model and what is remembered of sources; Hugging Face's cache of models stays")
 	return c
 }
 
@@ -157,8 +157,9 @@ func runRemove(ctx context.Context, s *cli.Streams, names []string, all bool) er
 // modelCache is where models that were made here lie.
 func modelCache(st *store.Store) string { return filepath.Join(st.Dir(), "cache") }
 
-// dropModels removes the built-in model and its folders, where nobody else has
-// put anything into them.
+// dropModels removes the built-in model, the models from plain addresses and
+// their folders, where nobody else has put anything into them. Models from
+// Hugging Face lie in its own cache, which others share: they stay.
 func dropModels(cache string) error {
 	dir := filepath.Join(cache, "models")
 	for _, ours := range []string{models.TinyName + "-*.gguf", "." + models.TinyName + "-*.unverified"} {
@@ -172,8 +173,13 @@ func dropModels(cache string) error {
 			}
 		}
 	}
-	if err := os.Remove(filepath.Join(cache, hostLibsName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.RemoveAll(filepath.Join(dir, models.URLFolder)); err != nil {
 		return err
+	}
+	for _, name := range []string{hostLibsName, verifiedName} {
+		if err := os.Remove(filepath.Join(cache, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
 	}
 	_ = os.Remove(dir) // stays where it is not empty
 	_ = os.Remove(cache)

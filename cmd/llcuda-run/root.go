@@ -28,7 +28,7 @@ func newRoot(s *cli.Streams, readHost hostReader) *cobra.Command {
 	}
 	root.AddCommand(
 		newServe(s, readHost), newPull(s, readHost), newDoctor(s, readHost), newWhy(s, readHost),
-		newList(s), newRemove(s), newGC(s), newProbe(s),
+		newList(s), newRemove(s), newGC(s), newModels(s), newProbe(s),
 	)
 	return root
 }

@@ -40,9 +40,10 @@ func newServe(s *cli.Streams, readHost hostReader) *cobra.Command {
 installed yet, starts its llama-server with MODEL, waits until it answers, prints
 its URL on stdout and stays in front. Signals are passed on; SIGTERM ends it with 0.
 
-MODEL is a path to a GGUF file, or tiny: a random model of our own to try things
-with. Everything after -- goes to llama-server untouched; where it sets -m, --host
-or --port it wins.`,
+MODEL is the path of a .gguf file, OWNER/REPO:FILE.gguf or OWNER/REPO:QUANT at
+Hugging Face, a short name (llcuda-run models lists them), an address, or tiny: a
+random model of our own to try things with. Everything after -- goes to
+llama-server untouched; where it sets -m, --host or --port it wins.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			own := args
 			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
@@ -72,7 +73,7 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	model, err := models.Resolve(ctx, o.model, models.Options{CacheDir: modelCache(st)})
+	model, err := models.Resolve(ctx, o.model, modelOptions(s, st, o.pickOptions, false))
 	if err != nil {
 		return err
 	}

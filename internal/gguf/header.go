@@ -3,8 +3,9 @@ package gguf
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strconv"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // Header is what a model file says of itself. Fields that the file does not
@@ -53,7 +54,7 @@ type Split struct {
 // IsSplit says whether the model lies in several files.
 func (h Header) IsSplit() bool { return h.Split.Count > 1 }
 
-var splitName = regexp.MustCompile(`^(.*)-([0-9]{5})-of-([0-9]{5})\.gguf$`)
+var splitName = lazyregexp.New(`^(.*)-([0-9]{5})-of-([0-9]{5})\.gguf$`)
 
 // maxParts is what the five digits of a part's name can count.
 const maxParts = 99999

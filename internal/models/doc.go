@@ -6,8 +6,18 @@
 // so that a missing, truncated or foreign file is answered in words before a
 // server is started.
 //
-// This version serves files that are there already, and "tiny"; it downloads
-// nothing, and says so where it is asked to. Files are read, never changed; a
-// model's weights are not checksummed, because a local file comes with no
-// digest to hold it against.
+// What is at Hugging Face comes through internal/hub: the cache first, which is
+// the one of Python and llama.cpp, then the hub. What the cache has is not looked
+// up again unless that is asked for, so that a start costs no request and nothing
+// changes under a user's hands. All parts of a split model are brought, of one
+// commit, and the first bytes are looked into before gigabytes are.
+//
+// The registry (registry.json) gives models short names. Its entries say where
+// they were confirmed. Where one has a digest the file is held to it, whatever
+// the hub says; where it has none the hub's is held to, and Check with Fill
+// writes it down. Check asks the hub for every entry as a user would.
+//
+// A file on this machine that was named by its path is read, never changed; its
+// weights are not checksummed, because it comes with no digest to hold it
+// against. The same goes for a plain address without #sha256=….
 package models

@@ -10,13 +10,28 @@ import (
 	"strings"
 
 	"github.com/waqasm86/llcuda/internal/gguf"
+	"github.com/waqasm86/llcuda/internal/hub"
 )
 
 // Options of Resolve.
 type Options struct {
-	// CacheDir is where the built-in model is written: CacheDir/models/. It is
-	// made when needed.
+	// CacheDir is where the built-in model and files from plain addresses are
+	// written: CacheDir/models/. It is made when needed.
 	CacheDir string
+	// Hub makes the client of the hub; it is called only where the hub's cache
+	// or the hub is needed.
+	Hub func() (*hub.Client, error)
+	// Refresh asks the hub also for what the cache has.
+	Refresh bool
+	// Note is told what a user should know, a sentence at a time; nil = nobody.
+	Note func(string)
+	// Progress is told what is done to which file, in bytes; nil = nobody.
+	Progress func(file, step string, done, total int64)
+	// Finished is told that nothing more is done to a file; nil = nobody.
+	Finished func(file string)
+	// FreeSpace tells the bytes that may still be written below dir; nil = ask
+	// the file system.
+	FreeSpace func(dir string) (uint64, error)
 }
 
 // Model is a file that a server can load.
@@ -31,11 +46,15 @@ type Model struct {
 	Header gguf.Header
 	// Parts holds the paths of all parts, Path first.
 	Parts []string
+	// Origin is the hub's file, of a split model the first part's; nil where
+	// the model is not from the hub.
+	Origin *hub.File
 }
 
-// Resolve finds the model that was named. Errors that a user can mend are
-// *SpecError, *NotFoundError, *NotYetError, *NotServableError and
-// *gguf.DamagedError.
+// Resolve finds the model that was named, and downloads it where it is not here.
+// Errors that a user can mend have Hint and ExitCode: *SpecError, *AliasError,
+// *QuantError, *ChangedError, *NotFoundError, *NotServableError, *URLError,
+// *gguf.DamagedError and those of package hub.
 func Resolve(ctx context.Context, raw string, o Options) (Model, error) {
 	spec, err := ParseSpec(raw)
 	if err != nil {
@@ -43,6 +62,15 @@ func Resolve(ctx context.Context, raw string, o Options) (Model, error) {
 	}
 	if err := ctx.Err(); err != nil {
 		return Model{}, err
+	}
+	if o.Note == nil {
+		o.Note = func(string) {}
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, string, int64, int64) {}
+	}
+	if o.Finished == nil {
+		o.Finished = func(string) {}
 	}
 	switch spec.Kind {
 	case KindPath:
@@ -53,10 +81,26 @@ func Resolve(ctx context.Context, raw string, o Options) (Model, error) {
 			return Model{}, err
 		}
 		return local(ctx, path)
-	default:
-		st, err := os.Stat(raw)
-		return Model{}, &NotYetError{Spec: spec, Here: err == nil && st.Mode().IsRegular()}
 	}
+	want, err := wantedOf(spec)
+	if err != nil {
+		return Model{}, err
+	}
+	if o.Hub == nil {
+		return Model{}, fmt.Errorf("%s cannot be looked for: there is no hub here", raw)
+	}
+	client, err := o.Hub()
+	if err != nil {
+		return Model{}, err
+	}
+	if spec.Kind == KindURL {
+		repo, revision, file, ok := ofHub(spec.URL, client.Endpoint())
+		if !ok {
+			return fromURL(ctx, spec, client.Offline(), o)
+		}
+		want = wanted{repo: repo, revision: revision, file: file, sha256: spec.SHA256}
+	}
+	return (&search{c: client, o: o, want: want}).find(ctx)
 }
 
 // local checks a model that lies on this machine, all parts of it.

@@ -131,11 +131,10 @@ func TestWhatIsNoModelIsAnsweredInWords(t *testing.T) {
 		{"an adapter", "lora.gguf", "LoRA adapter", "--lora lora.gguf", 6},
 		{"a renamed part", "renamed.gguf", "part 1 of 2", "NAME-00001-of-00002.gguf", 6},
 		{"a part alone", "big-00001-of-00002.gguf", "no model at big-00002-of-00002.gguf: it is part 2 of 2", "all parts", 6},
-		{"an alias", "gemma-3-1b-Q4_K_M", "registry", "download the .gguf file and pass its path", 6},
-		{"an alias that is a file here", "alias-that-is-a-file", "registry", "./alias-that-is-a-file", 6},
-		{"a repository's file", "o/r:f.gguf", "Hugging Face", "download the .gguf file", 6},
-		{"a repository's quantisation", "o/r:Q4_K_M", "Hugging Face", "download the .gguf file", 6},
-		{"a URL", "https://example.com/f.gguf", "https://example.com/f.gguf would have to be downloaded", "download", 6},
+		{"an alias with a typing error", "gemma-3-1b-Q4_KM", `no model is called "gemma-3-1b-Q4_KM"`, "did you mean gemma-3-1b-Q4_K_M", 6},
+		{"an alias without its quantisation", "llama-3.2-3b", "no model is called", "did you mean llama-3.2-3b-Q4_K_M", 6},
+		{"an alias that nobody gave", "nonsense", "no model is called", "llcuda-run models", 6},
+		{"an alias that is a file here", "alias-that-is-a-file", "no model is called", "./alias-that-is-a-file", 6},
 		{"nothing", "", "is empty", "a MODEL is", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // Kind is a way of naming a model.
@@ -39,8 +40,10 @@ type Spec struct {
 	File string
 	// Quant is upper-case, for KindRepoQuant: "Q4_K_M".
 	Quant string
-	// URL is set for KindURL.
+	// URL is set for KindURL, without a digest.
 	URL string
+	// SHA256 is the digest that a URL brought along (#sha256=…), "" for none.
+	SHA256 string
 }
 
 // SpecError is a MODEL that has no meaning.
@@ -59,9 +62,9 @@ const forms = "a MODEL is the path of a .gguf file, OWNER/REPO:FILE.gguf, OWNER/
 
 var (
 	// namePart is what Hugging Face lets an owner or repository be called.
-	namePart  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$`)
-	quantName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
-	aliasName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$`)
+	namePart  = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$`)
+	quantName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+	aliasName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$`)
 )
 
 // ParseSpec reads a MODEL by its form; it looks at no disk and no network. Where
@@ -155,6 +158,42 @@ func parseURL(s Spec) (Spec, error) {
 	case !isGGUF(u.Path):
 		return s, &SpecError{s.Raw, "does not lead to a .gguf file", "give the address of the file itself, not of its page"}
 	}
-	s.Kind, s.URL = KindURL, s.Raw
+	s.Kind = KindURL
+	if sum, ok := strings.CutPrefix(u.Fragment, "sha256="); ok {
+		if s.SHA256 = strings.ToLower(sum); !sha256Text.MatchString(s.SHA256) {
+			return s, &SpecError{s.Raw, fmt.Sprintf("has %q for a SHA-256", sum), "64 hexadecimal digits follow #sha256="}
+		}
+	}
+	u.Fragment, u.RawFragment = "", ""
+	s.URL = u.String()
 	return s, nil
+}
+
+// ofHub reads the address of a file at Hugging Face, as its pages have it:
+// HOST/OWNER/REPO/resolve/REVISION/FILE or …/blob/…. endpoint is the hub that is
+// asked, perhaps a mirror of it.
+func ofHub(address, endpoint string) (repo, revision, file string, ok bool) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", "", "", false
+	}
+	switch u.Host {
+	case "huggingface.co", "hf.co":
+	default:
+		if e, err := url.Parse(endpoint); err != nil || e.Host != u.Host {
+			return "", "", "", false
+		}
+	}
+	parts := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
+	if len(parts) < 5 || parts[2] != "resolve" && parts[2] != "blob" {
+		return "", "", "", false
+	}
+	for i, p := range parts {
+		if parts[i], err = url.PathUnescape(p); err != nil {
+			return "", "", "", false
+		}
+	}
+	repo, file = parts[0]+"/"+parts[1], strings.Join(parts[4:], "/")
+	spec, err := ParseSpec(repo + ":" + file)
+	return repo, parts[3], file, err == nil && spec.Kind == KindRepoFile
 }

@@ -42,6 +42,8 @@ func TestParseSpec(t *testing.T) {
 		{"a quantisation with a maker's mark", "o/r:UD-Q4_K_XL", models.Spec{Kind: models.KindRepoQuant, Owner: "o", Repo: "r", Quant: "UD-Q4_K_XL"}},
 		{"a URL", "https://example.com/a/b.gguf", models.Spec{Kind: models.KindURL, URL: "https://example.com/a/b.gguf"}},
 		{"a URL with a query", "http://localhost:8000/b.gguf?download=true", models.Spec{Kind: models.KindURL, URL: "http://localhost:8000/b.gguf?download=true"}},
+		{"a URL with a digest", "https://example.com/b.gguf#sha256=" + strings.Repeat("0A", 32),
+			models.Spec{Kind: models.KindURL, URL: "https://example.com/b.gguf", SHA256: strings.Repeat("0a", 32)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := models.ParseSpec(c.raw)
@@ -72,6 +74,7 @@ func TestParseSpecRefuses(t *testing.T) {
 		{"another scheme", "ftp://example.com/a.gguf", `scheme "ftp"`, "a MODEL is"},
 		{"a URL without a host", "https:///a.gguf", "names no host", "a MODEL is"},
 		{"a model's page", "https://example.com/o/r", "does not lead to a .gguf file", "not of its page"},
+		{"a URL with a digest that is none", "https://example.com/b.gguf#sha256=abc", `"abc" for a SHA-256`, "64 hexadecimal digits"},
 		{"a URL that is broken", "https://[::1/a.gguf", "no URL that can be read", "a MODEL is"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -34,6 +34,7 @@ type Command = func(ts *testscript.TestScript, neg bool, args []string)
 //	newkey FILE                      a key pair: FILE and FILE.pub
 //	mkdist DIST ID TOOLKIT FOLDER [FACTS.json] [fixture]
 //	release FOLDER TAG DIST KEY      publish DIST under TAG
+//	hub                              a hub with o/tiny-GGUF and o/gated-GGUF; HF_ENDPOINT and HF_HOME lead to it
 //
 // A FILE pattern that matches one file stands for it.
 func Commands() map[string]Command {
@@ -45,7 +46,7 @@ func Commands() map[string]Command {
 			}
 			one(ts, args[0])
 		},
-		"flip": flip, "cut": cut, "newkey": newKey, "mkdist": makeDist, "release": publish,
+		"flip": flip, "cut": cut, "newkey": newKey, "mkdist": makeDist, "release": publish, "hub": startHub,
 	}
 }
 
