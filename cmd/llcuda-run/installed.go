@@ -109,7 +109,7 @@ func newRemove(s *cli.Streams) *cobra.Command {
 			return runRemove(cmd.Context(), s, args, all)
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "remove all bundles, downloads, the built-in model and what is remembered of sources")
+	c.Flags().BoolVar(&all, "all", false, "remove all bundles, downloads, the built-in model and what is remembered of sources and proofs")
 	return c
 }
 
@@ -122,7 +122,7 @@ func runRemove(ctx context.Context, s *cli.Streams, names []string, all bool) er
 		if err := st.RemoveAll(ctx); err != nil {
 			return err
 		}
-		return dropModels(modelCache(st))
+		return errors.Join(proofs(st).Clear(), dropModels(modelCache(st)))
 	}
 	for _, name := range names {
 		id, release, _ := strings.Cut(name, "@")

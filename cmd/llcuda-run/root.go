@@ -27,7 +27,7 @@ func newRoot(s *cli.Streams, readHost hostReader) *cobra.Command {
 		Version: version,
 	}
 	root.AddCommand(
-		newServe(s, readHost), newPull(s, readHost), newDoctor(s, readHost), newWhy(s, readHost),
+		newServe(s, readHost), newPull(s, readHost), newSelftest(s, readHost), newDoctor(s, readHost), newWhy(s, readHost),
 		newList(s), newRemove(s), newGC(s), newProbe(s),
 	)
 	return root

@@ -14,16 +14,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/bundles/facts"
 	"github.com/waqasm86/llcuda/internal/cli"
-	"github.com/waqasm86/llcuda/internal/compat"
 	"github.com/waqasm86/llcuda/internal/models"
 	"github.com/waqasm86/llcuda/internal/serve"
 )
 
 type serveOptions struct {
-	pickOptions
+	proofOptions
 	model string
 	host  string
 	port  int
@@ -37,8 +35,12 @@ func newServe(s *cli.Streams, readHost hostReader) *cobra.Command {
 		Use:   "serve MODEL [-- llama-server flags]",
 		Short: "choose, install, start, and stay in front until stopped",
 		Long: `Chooses the bundle that runs on this machine, installs it where it is not
-installed yet, starts its llama-server with MODEL, waits until it answers, prints
-its URL on stdout and stays in front. Signals are passed on; SIGTERM ends it with 0.
+installed yet, proves it once on every GPU (see selftest), starts its llama-server
+with MODEL, waits until it answers, prints its URL on stdout and stays in front.
+Signals are passed on; SIGTERM ends it with 0.
+
+A bundle that fails its proof makes place for the next one that fits, and both
+reasons are told. --bundle names the one to try first.
 
 MODEL is a path to a GGUF file, or tiny: a random model of our own to try things
 with. Everything after -- goes to llama-server untouched; where it sets -m, --host
@@ -60,6 +62,7 @@ or --port it wins.`,
 		},
 	}
 	o.flags(c.Flags())
+	c.Flags().BoolVar(&o.unproved, "no-proof", false, "UNSAFE: serve with a bundle that nobody has seen run on this GPU and driver")
 	c.Flags().StringVar(&o.host, "host", serve.DefaultHost, "the `ADDRESS` to listen on")
 	c.Flags().IntVar(&o.port, "port", 8080, "the `PORT` to listen on; 0 takes a free one")
 	return c
@@ -75,40 +78,23 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	p, err := pick(ctx, s, st, o.pickOptions)
+	got, _, err := settle(ctx, s, st, o.proofOptions)
 	if err != nil {
 		return err
 	}
-	installed, err := install(ctx, s, st, p, o.pickOptions, false)
-	if err != nil {
-		return err
-	}
-	release, err := st.Hold(installed)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = release() }()
+	defer func() { _ = got.release() }()
 
-	so := serve.Options{
-		Dir: installed.Dir, Model: model.Path, Args: o.args, Host: o.host, Port: o.port,
-		Env: s.Environ, Log: o.log(s), Stdout: s.Out,
-	}
+	so := got.server(s, o.pickOptions)
+	so.Model, so.Args, so.Host, so.Port, so.Stdout = model.Path, o.args, o.host, o.port, s.Out
 	// What --help and --version print is the answer that was asked for.
 	if o.verbose || serve.ParseArguments(o.args, model.Path, o.host, o.port, nil).Answers != "" {
 		so.Stderr = s.Err
 	}
-	onGPU := p.choice.Via != facts.VerdictCPU
-	so.WantGPU, so.HideGPUs = onGPU, !onGPU
-	if d := p.host.Driver; onGPU && d != nil && d.DirNeeded {
-		so.DriverDir = d.Dir
-	}
-	if p.choice.Runtime == bundles.RuntimeHost {
-		so.LibDirs = libDirs(compat.HostRuntime(p.release.manifest.Parts[p.bundle.App], p.host))
-	}
-	so.GPUs = remaining(p.host, p.choice.Hide)
-
 	server, err := serve.Start(ctx, so)
 	if err != nil {
+		if got.record != nil && againstProof(err) {
+			_ = proofs(st).Forget(got.id) // the next start proves it again
+		}
 		if !o.verbose {
 			writeTail(s, err)
 		}
@@ -124,6 +110,13 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 		writeTail(s, err)
 	}
 	return err
+}
+
+// againstProof says that a start failed as no proved bundle should.
+func againstProof(err error) bool {
+	var died *serve.DiedError
+	var onCPU *serve.CPUError
+	return errors.As(err, &onCPU) || errors.As(err, &died) && died.Cause.CUDAError != 0 && died.Cause.Code != serve.CodeOutOfGPUMemory
 }
 
 // writeTail prints the last lines of a server that died, which nobody saw.
@@ -220,19 +213,19 @@ func remaining(h facts.Host, hide []int) []string {
 	if len(hide) == 0 {
 		return nil
 	}
-	hidden := map[int]bool{}
-	for _, i := range hide {
-		hidden[i] = true
-	}
 	keep := []string{}
 	for _, g := range h.GPUs {
-		switch {
-		case !g.Visible || hidden[g.Index]:
-		case strings.HasPrefix(g.UUID, "GPU-"), strings.HasPrefix(g.UUID, "MIG-"):
-			keep = append(keep, g.UUID)
-		default:
-			keep = append(keep, strconv.Itoa(g.Index))
+		if g.Visible && !slices.Contains(hide, g.Index) {
+			keep = append(keep, gpuName(g))
 		}
 	}
 	return keep
+}
+
+// gpuName is a GPU's name in CUDA_VISIBLE_DEVICES.
+func gpuName(g facts.GPU) string {
+	if strings.HasPrefix(g.UUID, "GPU-") || strings.HasPrefix(g.UUID, "MIG-") {
+		return g.UUID
+	}
+	return strconv.Itoa(g.Index)
 }
