@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +28,8 @@ type serveOptions struct {
 	host  string
 	port  int
 	args  []string
+	// restart is the policy as it was typed.
+	restart string
 }
 
 func newServe(s *cli.Streams, readHost hostReader) *cobra.Command {
@@ -63,6 +67,7 @@ or --port it wins.`,
 	}
 	o.flags(c.Flags())
 	c.Flags().BoolVar(&o.unproved, "no-proof", false, "UNSAFE: serve with a bundle that nobody has seen run on this GPU and driver")
+	c.Flags().StringVar(&o.restart, "restart", "no", "start a server again that died after it had served: `no | on-failure[:N]`, N times (5), with pauses")
 	c.Flags().StringVar(&o.host, "host", serve.DefaultHost, "the `ADDRESS` to listen on")
 	c.Flags().IntVar(&o.port, "port", 8080, "the `PORT` to listen on; 0 takes a free one")
 	return c
@@ -70,6 +75,10 @@ or --port it wins.`,
 
 // runServe is the whole job: model → choice → installed bundle → running server.
 func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
+	restart, err := serve.ParseRestart(o.restart)
+	if err != nil {
+		return cli.Usagef("--restart: %v", err)
+	}
 	st, err := openStore(s)
 	if err != nil {
 		return err
@@ -90,26 +99,63 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 	if o.verbose || serve.ParseArguments(o.args, model.Path, o.host, o.port, nil).Answers != "" {
 		so.Stderr = s.Err
 	}
-	server, err := serve.Start(ctx, so)
-	if err != nil {
-		if got.record != nil && againstProof(err) {
-			_ = proofs(st).Forget(got.id) // the next start proves it again
+	address := ""
+	for {
+		server, err := serve.Start(ctx, so)
+		if err != nil {
+			if got.record != nil && againstProof(err) {
+				_ = proofs(st).Forget(got.id) // the next start proves it again
+			}
+			if !o.verbose {
+				writeTail(s, err)
+			}
+			return interrupted(ctx, err)
 		}
-		if !o.verbose {
+		began := time.Now()
+		for _, w := range server.Warnings() {
+			note(s, "warning: %s", w)
+		}
+		note(s, "%s is ready, %s", model.Name, server.Backends())
+		if server.URL() != address {
+			address = server.URL()
+			fmt.Fprintln(s.Out, address)
+		}
+		err = follow(ctx, s, server)
+		if err != nil && !o.verbose {
 			writeTail(s, err)
 		}
-		return interrupted(ctx, err)
+		pause, again := restart.Next(err, time.Since(began))
+		if !again || ctx.Err() != nil {
+			return err
+		}
+		note(s, "%v; starting it again in %v (--restart %s)", err, pause, o.restart)
+		so.Port = portOf(address, so.Port)
+		if !wait(ctx, pause) {
+			return interrupted(ctx, context.Cause(ctx))
+		}
 	}
-	for _, w := range server.Warnings() {
-		note(s, "warning: %s", w)
+}
+
+// portOf is the port of a server's URL, so that the next one has the same.
+func portOf(address string, otherwise int) int {
+	if u, err := url.Parse(address); err == nil {
+		if n, err := strconv.Atoi(u.Port()); err == nil {
+			return n
+		}
 	}
-	note(s, "%s is ready, %s", model.Name, server.Backends())
-	fmt.Fprintln(s.Out, server.URL())
-	err = follow(ctx, s, server)
-	if err != nil && !o.verbose {
-		writeTail(s, err)
+	return otherwise
+}
+
+// wait is false where ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	return err
 }
 
 // againstProof says that a start failed as no proved bundle should.
