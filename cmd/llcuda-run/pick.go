@@ -1,3 +1,5 @@
+//go:build linux && amd64
+
 package main
 
 import (
@@ -6,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 
@@ -50,6 +53,9 @@ type scene struct {
 
 // look opens the release, and reads the machine meanwhile.
 func look(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (scene, error) {
+	if err := needsGlibc(os.DirFS("/")); err != nil {
+		return scene{}, err
+	}
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	type result struct {
