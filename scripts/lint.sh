@@ -17,6 +17,10 @@ bad=$(gofmt -l .)
 [ -z "$bad" ] || die "not gofmt'ed: $bad"
 go vet ./...
 go vet -tags engine,corpus ./...
+# llcuda-run elsewhere is one sentence, and without cgo it is a static program.
+for target in windows/amd64 darwin/arm64 linux/arm64 linux/amd64; do
+  GOOS=${target%/*} GOARCH=${target#*/} CGO_ENABLED=0 go build -o /dev/null ./cmd/llcuda-run || die "llcuda-run does not build for $target without cgo"
+done
 golangci=$(tool github.com/golangci/golangci-lint/v2/cmd/golangci-lint v2.13.2)
 GOCACHE=$(go env GOCACHE) XDG_CACHE_HOME=$CACHE/lint "$golangci" run ./...
 "$(tool github.com/rhysd/actionlint/cmd/actionlint v1.7.12)"

@@ -1,5 +1,7 @@
 package facts
 
+import "time"
+
 // Verdicts on a candidate, best first.
 const (
 	// VerdictNative: SASS on every visible GPU.
@@ -121,6 +123,23 @@ type Doctor struct {
 	Explanation string      `json:"explanation,omitempty"`
 	Candidates  []Candidate `json:"candidates"`
 	Problems    []Problem   `json:"problems"`
+	// Proofs are the bundles that were seen to run on this machine as it is now.
+	Proofs []Proof `json:"proofs,omitempty"`
+}
+
+// Proof is that a bundle ran on this driver and these GPUs, and computed right.
+type Proof struct {
+	Bundle  string    `json:"bundle"`
+	Release string    `json:"release"`
+	Time    time.Time `json:"time"`
+	// Contents is the digest of the app part's tree.
+	Contents string `json:"contents"`
+	// Native says that the driver's compiler was forbidden.
+	Native bool `json:"native"`
+	// GPUs are those that it ran on; none is the CPU.
+	GPUs []string `json:"gpus,omitempty"`
+	// MaxDifference is the largest of a log-probability from the CPU's.
+	MaxDifference float64 `json:"max_difference"`
 }
 
 // Problem is something wrong on the host, and its cure.

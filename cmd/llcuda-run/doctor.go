@@ -1,3 +1,5 @@
+//go:build linux && amd64
+
 package main
 
 import (
@@ -52,11 +54,15 @@ func runDoctor(ctx context.Context, s *cli.Streams, o doctorOptions) error {
 		}
 	}
 	report.Problems = problems(report)
+	if st, err := openStore(s); err == nil { // what is remembered is told, what cannot be read is not asked for
+		report.Proofs = provedHere(st, report.Host)
+	}
 	if o.json {
 		return errors.Join(s.PrintJSON(report), failed)
 	}
 	paint := inkFor(s, s.Out)
 	writeHost(s.Out, report.Host)
+	writeProofs(s.Out, report.Proofs)
 	switch {
 	case failed != nil:
 	case o.from == "":

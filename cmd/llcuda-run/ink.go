@@ -1,3 +1,5 @@
+//go:build linux && amd64
+
 package main
 
 import (
@@ -17,10 +19,11 @@ func inkFor(s *cli.Streams, w io.Writer) ink {
 	return ink(tty && s.Env("NO_COLOR") == "" && s.Env("TERM") != "dumb")
 }
 
-// of colours text by what it is about: a verdict, or "problem".
+// of colours text by what it is about: a verdict, a proof's result, or "problem".
 func (i ink) of(about, text string) string {
 	code := map[string]string{
 		facts.VerdictNative: "32", facts.VerdictJIT: "33", facts.VerdictUnknown: "33", facts.VerdictRefused: "31", "problem": "1;31",
+		"proved": "32", "failed": "31",
 	}[about]
 	if !bool(i) || code == "" {
 		return text

@@ -1,3 +1,5 @@
+//go:build linux && amd64
+
 package main
 
 import (
@@ -130,7 +132,7 @@ func newRemove(s *cli.Streams) *cobra.Command {
 			return runRemove(cmd.Context(), s, args, all)
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "remove all bundles, downloads, the built-in model and what is remembered of sources; Hugging Face's cache of models stays")
+	c.Flags().BoolVar(&all, "all", false, "remove all bundles, downloads, the built-in models and what is remembered of sources and proofs; Hugging Face's cache of models stays")
 	return c
 }
 
@@ -143,7 +145,7 @@ func runRemove(ctx context.Context, s *cli.Streams, names []string, all bool) er
 		if err := st.RemoveAll(ctx); err != nil {
 			return err
 		}
-		return dropModels(modelCache(st))
+		return errors.Join(proofs(st).Clear(), dropModels(modelCache(st)))
 	}
 	for _, name := range names {
 		id, release, _ := strings.Cut(name, "@")

@@ -1,3 +1,5 @@
+//go:build linux && amd64
+
 // Command llcuda-run reads a host's NVIDIA driver and GPUs, picks the bundle
 // that will run there and says why, installs it once, and serves a model with
 // llama-server. It holds flags, wording and exit codes; the work is in the

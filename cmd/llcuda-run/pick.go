@@ -1,3 +1,5 @@
+//go:build linux && amd64
+
 package main
 
 import (
@@ -6,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 
@@ -42,49 +45,104 @@ func (o *pickOptions) log(s *cli.Streams) *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.Err, nil))
 }
 
-// picked is the bundle that will be used on this host.
-type picked struct {
+// scene is what a choice is made from: a machine and a release.
+type scene struct {
 	host    facts.Host
-	choice  *facts.Choice
 	release opened
-	bundle  bundles.Bundle
 }
 
-// pick reads the host, opens the release and chooses. It says on stderr what it
-// chose and why.
-func pick(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (picked, error) {
+// look opens the release, and reads the machine meanwhile.
+func look(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (scene, error) {
+	if err := needsGlibc(os.DirFS("/")); err != nil {
+		return scene{}, err
+	}
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	type result struct {
+		host facts.Host
+		err  error
+	}
+	read := make(chan result, 1)
+	go func() {
+		h, err := o.readHost.read(reading)
+		read <- result{h, err}
+	}()
 	r, err := openRelease(ctx, s, st, o.releaseOptions)
 	if err != nil {
-		return picked{}, err
+		return scene{}, err
 	}
 	if r.remembered {
 		note(s, "offline: release %s as it was last verified here", r.manifest.Release)
 	}
-	p := picked{release: r}
-	if p.host, err = o.readHost.read(ctx); err != nil {
-		return p, err
-	}
-	manifest, err := only(r.manifest, o.bundle)
+	got := <-read
+	return scene{got.host, r}, got.err
+}
+
+// picked is the bundle that will be used on this host.
+type picked struct {
+	scene
+	choice *facts.Choice
+	bundle bundles.Bundle
+	// verdict is what was judged of it: native, jit, unknown, cpu; refused where
+	// it was asked for by name all the same.
+	verdict string
+}
+
+// pick is look and choose.
+func pick(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (picked, error) {
+	sc, err := look(ctx, s, st, o)
 	if err != nil {
-		return p, err
+		return picked{}, err
 	}
-	d := compat.Decide(manifest, p.host, compat.ChooseOptions{CPU: o.cpu, Unknown: o.bundle != "", Installed: installedParts(st),
-		HostFiles: hostFiles(st, manifest, p.host, true)})
+	return sc.choose(s, st, o, chooseOptions{})
+}
+
+// chooseOptions change a choice.
+type chooseOptions struct {
+	// force takes the bundle that was asked for by name also where it is judged not
+	// to run: somebody will see whether it does.
+	force bool
+	// tried are the bundles that were tried and failed.
+	tried []string
+}
+
+// choose says on stderr what it chose and why.
+func (sc scene) choose(s *cli.Streams, st *store.Store, o pickOptions, co chooseOptions) (picked, error) {
+	p := picked{scene: sc}
+	all := sc.release.manifest
+	named := o.bundle != "" && !slices.Contains(co.tried, o.bundle)
+	manifest := without(all, co.tried)
+	if named {
+		var err error
+		if manifest, err = only(all, o.bundle); err != nil {
+			return p, err
+		}
+	}
+	d := compat.Decide(manifest, sc.host, compat.ChooseOptions{CPU: o.cpu, Unknown: named, Refused: named && co.force, Installed: installedParts(st),
+		HostFiles: hostFiles(st, manifest, sc.host, true)})
 	choice := d.Choice
 	if choice == nil {
-		writeCandidates(s.Err, inkFor(s, s.Err), nil, d.Candidates)
-		if d.Proposal != nil || slices.ContainsFunc(manifest.Bundles, func(b bundles.Bundle) bool { return b.Source.Fixture }) {
-			note(s, "%s", d.Explanation)
+		if len(co.tried) == 0 {
+			writeCandidates(s.Err, inkFor(s, s.Err), nil, d.Candidates)
+			if d.Proposal != nil || slices.ContainsFunc(manifest.Bundles, func(b bundles.Bundle) bool { return b.Source.Fixture }) {
+				note(s, "%s", d.Explanation)
+			}
 		}
-		return p, noBundle(manifest, p.host, o)
-	}
-	for _, b := range r.manifest.Bundles {
-		if b.ID == choice.Bundle {
-			p.bundle = b
-		}
+		return p, noBundle(manifest, sc.host, o)
 	}
 	p.choice = choice
-	note(s, "%s", explain(p.host, choice, o.cpu))
+	p.bundle = all.Bundles[slices.IndexFunc(all.Bundles, func(b bundles.Bundle) bool { return b.ID == choice.Bundle })]
+	for _, c := range d.Candidates {
+		if c.Bundle == choice.Bundle {
+			p.verdict = c.Verdict
+		}
+	}
+	if p.verdict == facts.VerdictRefused {
+		writeCandidates(s.Err, inkFor(s, s.Err), nil, d.Candidates)
+		note(s, "%s is tried although it is judged not to run here: --bundle asks for it", p.bundle.ID)
+		return p, nil
+	}
+	note(s, "%s", explain(sc.host, choice, o.cpu))
 	return p, nil
 }
 
@@ -120,6 +178,16 @@ func only(m *bundles.Manifest, id string) (*bundles.Manifest, error) {
 		ids = append(ids, b.ID)
 	}
 	return nil, cli.Usagef("release %s has no bundle %q; it has %s", m.Release, id, strings.Join(ids, ", "))
+}
+
+// without is a manifest but for some bundles.
+func without(m *bundles.Manifest, ids []string) *bundles.Manifest {
+	if len(ids) == 0 {
+		return m
+	}
+	left := *m
+	left.Bundles = slices.DeleteFunc(slices.Clone(m.Bundles), func(b bundles.Bundle) bool { return slices.Contains(ids, b.ID) })
+	return &left
 }
 
 // explain is the sentence about why this bundle.

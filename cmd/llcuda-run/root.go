@@ -1,3 +1,5 @@
+//go:build linux && amd64
+
 package main
 
 import (
@@ -27,7 +29,7 @@ func newRoot(s *cli.Streams, readHost hostReader) *cobra.Command {
 		Version: version,
 	}
 	root.AddCommand(
-		newServe(s, readHost), newPull(s, readHost), newDoctor(s, readHost), newWhy(s, readHost),
+		newServe(s, readHost), newPull(s, readHost), newSelftest(s, readHost), newDoctor(s, readHost), newWhy(s, readHost),
 		newList(s), newRemove(s), newGC(s), newModels(s), newProbe(s),
 	)
 	return root

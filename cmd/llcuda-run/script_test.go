@@ -87,6 +87,10 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	answer, err := filepath.Abs("../../internal/prove/answer.json")
+	if err != nil {
+		t.Fatal(err)
+	}
 	commands := clitest.Commands()
 	commands["chat"] = chat
 	testscript.Run(t, testscript.Params{
@@ -99,6 +103,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("SAMPLES", samples)
 			e.Setenv("HOSTS", hosts)
+			e.Setenv(fakeAnswer, answer)
 			e.Setenv("LLCUDA_HOME", filepath.Join(e.WorkDir, "store"))
 			// What a bundle needs for its llama-server to be the fake one.
 			server := filepath.Join(e.WorkDir, "cpu", "llama-server")

@@ -1,9 +1,12 @@
+//go:build linux && amd64
+
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -11,23 +14,24 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/bundles/facts"
 	"github.com/waqasm86/llcuda/internal/cli"
-	"github.com/waqasm86/llcuda/internal/compat"
 	"github.com/waqasm86/llcuda/internal/models"
 	"github.com/waqasm86/llcuda/internal/serve"
 )
 
 type serveOptions struct {
-	pickOptions
+	proofOptions
 	model string
 	host  string
 	port  int
 	args  []string
+	// restart is the policy as it was typed.
+	restart string
 }
 
 func newServe(s *cli.Streams, readHost hostReader) *cobra.Command {
@@ -37,8 +41,12 @@ func newServe(s *cli.Streams, readHost hostReader) *cobra.Command {
 		Use:   "serve MODEL [-- llama-server flags]",
 		Short: "choose, install, start, and stay in front until stopped",
 		Long: `Chooses the bundle that runs on this machine, installs it where it is not
-installed yet, starts its llama-server with MODEL, waits until it answers, prints
-its URL on stdout and stays in front. Signals are passed on; SIGTERM ends it with 0.
+installed yet, proves it once on every GPU (see selftest), starts its llama-server
+with MODEL, waits until it answers, prints its URL on stdout and stays in front.
+Signals are passed on; SIGTERM ends it with 0.
+
+A bundle that fails its proof makes place for the next one that fits, and both
+reasons are told. --bundle names the one to try first.
 
 MODEL is the path of a .gguf file, OWNER/REPO:FILE.gguf or OWNER/REPO:QUANT at
 Hugging Face, a short name (llcuda-run models lists them), an address, or tiny: a
@@ -62,6 +70,8 @@ llama-server untouched; where it sets -m, --host or --port it wins.`,
 	}
 	o.flags(c.Flags())
 	o.settle(c.Flags())
+	c.Flags().BoolVar(&o.unproved, "no-proof", false, "UNSAFE: serve with a bundle that nobody has seen run on this GPU and driver")
+	c.Flags().StringVar(&o.restart, "restart", "no", "start a server again that died after it had served: `no | on-failure[:N]`, N times (5), with pauses")
 	c.Flags().StringVar(&o.host, "host", serve.DefaultHost, "the `ADDRESS` to listen on")
 	c.Flags().IntVar(&o.port, "port", 8080, "the `PORT` to listen on; 0 takes a free one")
 	return c
@@ -69,6 +79,10 @@ llama-server untouched; where it sets -m, --host or --port it wins.`,
 
 // runServe is the whole job: model → choice → installed bundle → running server.
 func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
+	restart, err := serve.ParseRestart(o.restart)
+	if err != nil {
+		return cli.Usagef("--restart: %v", err)
+	}
 	st, err := openStore(s)
 	if err != nil {
 		return err
@@ -77,55 +91,82 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	p, err := pick(ctx, s, st, o.pickOptions)
+	got, _, err := settle(ctx, s, st, o.proofOptions)
 	if err != nil {
 		return err
 	}
-	installed, err := install(ctx, s, st, p, o.pickOptions, false)
-	if err != nil {
-		return err
-	}
-	release, err := st.Hold(installed)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = release() }()
+	defer func() { _ = got.release() }()
 
-	so := serve.Options{
-		Dir: installed.Dir, Model: model.Path, Args: o.args, Host: o.host, Port: o.port,
-		Env: s.Environ, Log: o.log(s), Stdout: s.Out,
-	}
+	so := got.server(s, o.pickOptions)
+	so.Model, so.Args, so.Host, so.Port, so.Stdout = model.Path, o.args, o.host, o.port, s.Out
 	// What --help and --version print is the answer that was asked for.
 	if o.verbose || serve.ParseArguments(o.args, model.Path, o.host, o.port, nil).Answers != "" {
 		so.Stderr = s.Err
 	}
-	onGPU := p.choice.Via != facts.VerdictCPU
-	so.WantGPU, so.HideGPUs = onGPU, !onGPU
-	if d := p.host.Driver; onGPU && d != nil && d.DirNeeded {
-		so.DriverDir = d.Dir
-	}
-	if p.choice.Runtime == bundles.RuntimeHost {
-		so.LibDirs = libDirs(compat.HostRuntime(p.release.manifest.Parts[p.bundle.App], p.host))
-	}
-	so.GPUs = remaining(p.host, p.choice.Hide)
-
-	server, err := serve.Start(ctx, so)
-	if err != nil {
-		if !o.verbose {
+	address := ""
+	for {
+		server, err := serve.Start(ctx, so)
+		if err != nil {
+			if got.record != nil && againstProof(err) {
+				_ = proofs(st).Forget(got.id) // the next start proves it again
+			}
+			if !o.verbose {
+				writeTail(s, err)
+			}
+			return interrupted(ctx, err)
+		}
+		began := time.Now()
+		for _, w := range server.Warnings() {
+			note(s, "warning: %s", w)
+		}
+		note(s, "%s is ready, %s", model.Name, server.Backends())
+		if server.URL() != address {
+			address = server.URL()
+			fmt.Fprintln(s.Out, address)
+		}
+		err = follow(ctx, s, server)
+		if err != nil && !o.verbose {
 			writeTail(s, err)
 		}
-		return interrupted(ctx, err)
+		pause, again := restart.Next(err, time.Since(began))
+		if !again || ctx.Err() != nil {
+			return err
+		}
+		note(s, "%v; starting it again in %v (--restart %s)", err, pause, o.restart)
+		so.Port = portOf(address, so.Port)
+		if !wait(ctx, pause) {
+			return interrupted(ctx, context.Cause(ctx))
+		}
 	}
-	for _, w := range server.Warnings() {
-		note(s, "warning: %s", w)
+}
+
+// portOf is the port of a server's URL, so that the next one has the same.
+func portOf(address string, otherwise int) int {
+	if u, err := url.Parse(address); err == nil {
+		if n, err := strconv.Atoi(u.Port()); err == nil {
+			return n
+		}
 	}
-	note(s, "%s is ready, %s", model.Name, server.Backends())
-	fmt.Fprintln(s.Out, server.URL())
-	err = follow(ctx, s, server)
-	if err != nil && !o.verbose {
-		writeTail(s, err)
+	return otherwise
+}
+
+// wait is false where ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	return err
+}
+
+// againstProof says that a start failed as no proved bundle should.
+func againstProof(err error) bool {
+	var died *serve.DiedError
+	var onCPU *serve.CPUError
+	return errors.As(err, &onCPU) || errors.As(err, &died) && died.Cause.CUDAError != 0 && died.Cause.Code != serve.CodeOutOfGPUMemory
 }
 
 // writeTail prints the last lines of a server that died, which nobody saw.
@@ -222,19 +263,19 @@ func remaining(h facts.Host, hide []int) []string {
 	if len(hide) == 0 {
 		return nil
 	}
-	hidden := map[int]bool{}
-	for _, i := range hide {
-		hidden[i] = true
-	}
 	keep := []string{}
 	for _, g := range h.GPUs {
-		switch {
-		case !g.Visible || hidden[g.Index]:
-		case strings.HasPrefix(g.UUID, "GPU-"), strings.HasPrefix(g.UUID, "MIG-"):
-			keep = append(keep, g.UUID)
-		default:
-			keep = append(keep, strconv.Itoa(g.Index))
+		if g.Visible && !slices.Contains(hide, g.Index) {
+			keep = append(keep, gpuName(g))
 		}
 	}
 	return keep
+}
+
+// gpuName is a GPU's name in CUDA_VISIBLE_DEVICES.
+func gpuName(g facts.GPU) string {
+	if strings.HasPrefix(g.UUID, "GPU-") || strings.HasPrefix(g.UUID, "MIG-") {
+		return g.UUID
+	}
+	return strconv.Itoa(g.Index)
 }

@@ -18,6 +18,9 @@ type ChooseOptions struct {
 	// Unknown lets a bundle be chosen whose verdict hinges on an unknown fact;
 	// the proof on the GPU decides then.
 	Unknown bool
+	// Refused lets a bundle be chosen that will not run: whoever asks for it by name
+	// wants to see it fail.
+	Refused bool
 	// Fixture lets this project's own test fixture be chosen.
 	Fixture bool
 	// Hide lets GPUs be hidden (facts.Choice.Hide) where no bundle serves all of
@@ -115,6 +118,8 @@ func eligible(e *entry, o ChooseOptions, withoutGPU bool) bool {
 		return !o.CPU
 	case facts.VerdictUnknown:
 		return o.Unknown && !o.CPU
+	case facts.VerdictRefused:
+		return o.Refused && !o.CPU && !withoutGPU
 	case facts.VerdictCPU:
 		return o.CPU || withoutGPU
 	}

@@ -87,7 +87,11 @@ func (t FileType) String() string {
 	return fmt.Sprintf("file type %d", uint32(t))
 }
 
-// fileTypeOf is the FileType of a model that holds t alone.
-func fileTypeOf(t TensorType) FileType {
-	return map[TensorType]FileType{F32: 0, F16: 1, Q8_0: 7, Q4_K: 15, Q6_K: 18}[t]
+// fileTypeOf is the FileType of a model whose matrices are of these types; a mix
+// goes by the name of llama.cpp's own that comes nearest, Q4_K_M.
+func fileTypeOf(types []TensorType) FileType {
+	if len(types) > 1 {
+		return 15
+	}
+	return map[TensorType]FileType{F32: 0, F16: 1, Q8_0: 7, Q4_K: 15, Q6_K: 18}[types[0]]
 }

@@ -40,6 +40,8 @@ func TestTheSameOptionsGiveTheSameBytes(t *testing.T) {
 		sum := sha256.Sum256(tiny(t, gguf.TinyOptions{Type: typ, Seed: 42}))
 		got.WriteString(hex.EncodeToString(sum[:]) + "  " + typ.String() + "\n")
 	}
+	sum := sha256.Sum256(tiny(t, gguf.ProofModel()))
+	got.WriteString(hex.EncodeToString(sum[:]) + "  proof\n")
 	golden := filepath.Join("testdata", "tiny.sha256")
 	if *update {
 		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
@@ -86,6 +88,24 @@ func TestATinyModelPassesItsOwnCheck(t *testing.T) {
 	}
 }
 
+// What makes a proof tell: every kernel's type is in it, for attention and for the
+// rest, and a pair of keys and values serves two heads.
+func TestTheProofModelHoldsATypeForEveryKernel(t *testing.T) {
+	b := tiny(t, gguf.ProofModel())
+	h, err := check(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range []gguf.TensorType{gguf.F16, gguf.Q8_0, gguf.Q4_K, gguf.Q6_K} {
+		if h.Types[typ] != 4 {
+			t.Errorf("%d tensors of %s", h.Types[typ], typ)
+		}
+	}
+	if h.Name != "llcuda-proof" || h.Blocks != 2 || len(b) > 4<<20 {
+		t.Errorf("header is %+v", h)
+	}
+}
+
 func TestTinyRefusesShapesThatNoServerLoads(t *testing.T) {
 	for name, o := range map[string]gguf.TinyOptions{
 		"rows of K-quants are multiples of 256": {Type: gguf.Q4_K, Embd: 64},
@@ -93,6 +113,8 @@ func TestTinyRefusesShapesThatNoServerLoads(t *testing.T) {
 		"heads must divide the embedding":       {Embd: 64, Heads: 5},
 		"a head must be even for rope":          {Embd: 12, Heads: 4},
 		"sizes are above zero":                  {Layers: -1},
+		"keys and values are shared evenly":     {Heads: 4, KVHeads: 3},
+		"rows fit the widest of several types":  {Types: []gguf.TensorType{gguf.F16, gguf.Q4_K}, Embd: 64},
 		"Q5_K is not written":                   {Type: 13},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -47,38 +47,47 @@ func (s *Server) Complete(ctx context.Context, prompt string) (Reply, error) {
 }
 
 func complete(ctx context.Context, client *http.Client, base, key, prompt string) (Reply, error) {
-	body, err := json.Marshal(map[string]any{
+	start := time.Now()
+	answer, err := post(ctx, client, base+"/v1/chat/completions", key, map[string]any{
 		"messages":    []map[string]string{{"role": "user", "content": prompt}},
 		"max_tokens":  completeTokens,
 		"temperature": 0,
 	})
 	if err != nil {
-		return Reply{}, fmt.Errorf("asking llama-server: %w", err)
+		return Reply{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions", bytes.NewReader(body))
+	reply, err := parseReply(answer)
+	reply.Elapsed = time.Since(start)
+	return reply, err
+}
+
+// post asks a server a question in JSON; what comes back is a success's body.
+func post(ctx context.Context, client *http.Client, url, key string, question any) ([]byte, error) {
+	body, err := json.Marshal(question)
 	if err != nil {
-		return Reply{}, fmt.Errorf("asking llama-server: %w", err)
+		return nil, fmt.Errorf("asking llama-server: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("asking llama-server: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if key != "" {
 		request.Header.Set("Authorization", "Bearer "+key)
 	}
-	start := time.Now()
 	response, err := client.Do(request)
 	if err != nil {
-		return Reply{}, fmt.Errorf("asking llama-server: %w", err)
+		return nil, fmt.Errorf("asking llama-server: %w", err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxReply))
 	if err != nil {
-		return Reply{}, fmt.Errorf("reading llama-server's answer: %w", err)
+		return nil, fmt.Errorf("reading llama-server's answer: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return Reply{}, fmt.Errorf("llama-server answered %s: %s", response.Status, complaint(answer))
+		return nil, fmt.Errorf("llama-server answered %s: %s", response.Status, complaint(answer))
 	}
-	reply, err := parseReply(answer)
-	reply.Elapsed = time.Since(start)
-	return reply, err
+	return answer, nil
 }
 
 func parseReply(answer []byte) (Reply, error) {

@@ -44,6 +44,8 @@ var cudaErrors = []struct {
 		"the bundle's code for this GPU is PTX newer than the driver knows", fixBundle},
 	{223, "PTX JIT compilation was disabled", facts.NoKernelImage,
 		"the bundle has no finished code for this GPU, and CUDA_DISABLE_PTX_JIT forbids to compile it", fixBundle},
+	{500, "named symbol not found", facts.NoKernelImage,
+		"the bundle's relocatable code holds nothing for this GPU", fixBundle},
 	{802, "system not yet initialized", CodeCUDA,
 		"the GPUs' fabric is not up", "start nvidia-fabricmanager in the driver's version"},
 	{803, "system has unsupported display driver / cuda driver combination", facts.DriverMismatch,
@@ -64,4 +66,15 @@ func cudaError(text string) Diagnosis {
 		}
 	}
 	return Diagnosis{Code: CodeCUDA, Text: "CUDA failed: " + text, Fix: "run `llcuda-run doctor`; kernel messages (dmesg, Xid) may say more"}
+}
+
+// cublasError explains a status of cuBLAS by the name that llama.cpp prints of it.
+func cublasError(status string) Diagnosis {
+	switch status {
+	case "CUBLAS_STATUS_ARCH_MISMATCH":
+		return Diagnosis{Code: facts.RuntimeLacksSM, Text: "the CUDA library cuBLAS has no code for this GPU (" + status + ")", Fix: fixBundle}
+	case "CUBLAS_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED":
+		return Diagnosis{Code: CodeOutOfGPUMemory, Text: "cuBLAS could not start, most often because the GPU's memory is full (" + status + ")", Fix: fixMemory}
+	}
+	return Diagnosis{Code: CodeCUDA, Text: "cuBLAS failed: " + status, Fix: "run `llcuda-run doctor`; kernel messages (dmesg, Xid) may say more"}
 }

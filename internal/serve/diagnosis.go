@@ -51,6 +51,9 @@ func Diagnose(lines []string) Diagnosis {
 			if m := r.match.FindStringSubmatch(line); m != nil {
 				d := r.tell(m)
 				d.Line = line
+				if d.Code == CodeOutOfGPUMemory {
+					d.Fix = adviceOf(lines) + d.Fix
+				}
 				return d
 			}
 		}
@@ -86,10 +89,11 @@ var rules = []rule{
 	{regexp.MustCompile(`cudaMalloc failed: out of memory|` + cudaPrefix + `out of memory|(?:unable to allocate|failed to allocate) (CUDA[0-9]+)(?:_Split)? buffer`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeOutOfGPUMemory, CUDAError: 2, Text: "the model and its context do not fit into the GPU's free memory", Fix: fixMemory}
 	}},
+	{regexp.MustCompile(cudaPrefix + `(CUBLAS_STATUS_[A-Z_]+)`), func(m []string) Diagnosis { return cublasError(m[1]) }},
 	{regexp.MustCompile(cudaPrefix + `(.+)$`), func(m []string) Diagnosis { return cudaError(m[1]) }},
 	{regexp.MustCompile(`couldn't bind HTTP server socket, hostname: (.*), port: ([0-9]+)`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodePortTaken, Text: fmt.Sprintf("port %s of %s is taken by another program, or may not be used", m[2], m[1]),
-			Fix: "choose another port, or none to get a free one; `ss -ltnp` names the program"}
+			Fix: "choose another port, or 0 for a free one (--port 0); `ss -ltnp` names the program"}
 	}},
 	// The command line.
 	{regexp.MustCompile(`error: invalid argument: (.*)$`), func(m []string) Diagnosis {

@@ -95,9 +95,13 @@ func TestFailuresOfAGPUAreExplained(t *testing.T) {
 		{"compressed code", aborted("device kernel image is invalid"), facts.CompressionTooNew, 200},
 		{"no code for the GPU", aborted("no kernel image is available for execution on the device"), facts.NoKernelImage, 209},
 		{"PTX that is too new", aborted("the provided PTX was compiled with an unsupported toolchain."), facts.PTXISATooNew, 222},
+		{"relocatable code without code for the GPU", aborted("named symbol not found"), facts.NoKernelImage, 500},
 		{"PTX where it is forbidden", aborted("PTX JIT compilation was disabled"), facts.NoKernelImage, 223},
 		{"no compiler", aborted("PTX JIT compiler library not found"), facts.JITMissing, 221},
 		{"out of memory in a kernel", aborted("out of memory"), CodeOutOfGPUMemory, 2},
+		{"cuBLAS without code for the GPU", aborted("CUBLAS_STATUS_ARCH_MISMATCH"), facts.RuntimeLacksSM, 0},
+		{"cuBLAS on a full GPU", aborted("CUBLAS_STATUS_ALLOC_FAILED"), CodeOutOfGPUMemory, 0},
+		{"cuBLAS in trouble", aborted("CUBLAS_STATUS_INTERNAL_ERROR"), CodeCUDA, 0},
 		{"an error of no list", aborted("an illegal memory access was encountered"), CodeCUDA, 0},
 		{"out of memory for weights", []string{
 			"0.01.0 E ggml_backend_cuda_buffer_type_alloc_buffer: allocating 4403.49 MiB on device 0: cudaMalloc failed: out of memory",
