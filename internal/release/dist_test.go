@@ -78,7 +78,11 @@ func verified(t testing.TB, s Source, tag string, key bundles.PrivateKey) *bundl
 	m, err := bundles.Open(raw, sig, []bundles.PublicKey{key.Public()}, bundles.Want{Repository: repository, Release: name})
 	must(t, err)
 	for k, p := range m.Parts {
-		r, size, err := s.Open(t.Context(), m.Release, p.Name, 0)
+		holder := m.Release
+		if p.Release != nil {
+			holder = *p.Release
+		}
+		r, size, err := s.Open(t.Context(), holder, p.Name, 0)
 		must(t, err)
 		data, err := io.ReadAll(r)
 		r.Close()

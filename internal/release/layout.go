@@ -119,16 +119,19 @@ func (l *layout) read(ctx context.Context, name string, limit int64) ([]byte, er
 	return readBounded(r, limit, name+" of "+l.files.String(), l.stall)
 }
 
-// Open looks in the release's folder, then in the tree itself (where that is
-// the release's own folder; a wrong file is found out by its hash).
+// Open looks in the release's folder, then in the tree itself and beside it (where
+// that is one release's own folder, and a part may lie in an earlier one's; a wrong
+// file is found out by its hash).
 func (l *layout) Open(ctx context.Context, release, name string, offset int64) (io.ReadCloser, int64, error) {
 	if err := checkFile(release, name, offset); err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", l.files, err)
 	}
 	r, size, err := l.files.open(ctx, path.Join(release, name), offset)
 	if nf := (*NotFoundError)(nil); errors.As(err, &nf) {
-		if r, size, err2 := l.files.open(ctx, name, offset); err2 == nil {
-			return r, size, nil
+		for _, at := range []string{name, path.Join("..", release, name)} {
+			if r, size, err2 := l.files.open(ctx, at, offset); err2 == nil {
+				return r, size, nil
+			}
 		}
 		return nil, 0, nf
 	}

@@ -103,7 +103,12 @@ func TestPublishedReleaseVerifiesAndHasNoStrays(t *testing.T) {
 	dir := published(t, key)
 	want := []string{"latest"}
 	for _, tag := range []string{"v1", "v2"} {
-		for _, f := range []string{"SHA256SUMS", "cublas-12.4.tar.zst", "llama-cuda12.4-all.tar.zst", "llama-cuda12.4-sm75.tar.zst", "manifest.json", "manifest.json.minisig"} {
+		if tag == "v1" { // v2 has the same runtime and refers to it
+			want = append(want, "v1/SHA256SUMS", "v1/cublas-12.4.tar.zst")
+		} else {
+			want = append(want, "v2/SHA256SUMS")
+		}
+		for _, f := range []string{"llama-cuda12.4-all.tar.zst", "llama-cuda12.4-sm75.tar.zst", "manifest.json", "manifest.json.minisig"} {
 			want = append(want, tag+"/"+f)
 		}
 	}
