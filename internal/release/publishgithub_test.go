@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/internal/release/hubtest"
 )
 
 // jump is a clock that does not wait: it goes on to when the wait would end.
@@ -28,11 +29,11 @@ func (c *jump) Wait(ctx context.Context, d time.Duration) error {
 }
 
 // release is what a test publishes to a fake.
-func publication1(t testing.TB, f *fakeHub) (PublishInput, GitHubTarget) {
+func publication1(t testing.TB, f *hubtest.Hub) (PublishInput, GitHubTarget) {
 	clock := newJump()
-	f.now = clock.Now
+	f.Now = clock.Now
 	return PublishInput{Tag: "v1", DistDir: writeDist(t, "llama"), Key: newKey(t), Tool: "test", Log: logTo{t}},
-		GitHubTarget{Name: "owner/repo", Options: f.options(), clock: clock}
+		GitHubTarget{Name: "owner/repo", Options: hubOptions(f), clock: clock}
 }
 
 type logTo struct{ t testing.TB }
@@ -43,11 +44,15 @@ func (l logTo) Write(b []byte) (int, error) {
 }
 
 func TestPublishedOnGitHubReadsBack(t *testing.T) {
-	f := newFakeHub(t)
+	f := hubtest.New(t)
 	in, to := publication1(t, f)
 	done, err := PublishGitHub(t.Context(), in, to)
 	must(t, err)
 	t.Logf("%+v", done)
-	verified(t, parse(t, "github:owner/repo", f.options()), "", in.Key)
+	verified(t, parse(t, "github:owner/repo", hubOptions(f)), "", in.Key)
 	_ = bundles.ManifestName
+}
+
+func hubOptions(f *hubtest.Hub) Options {
+	return Options{Token: secret, GitHubBaseURL: f.URL(), UserAgent: "llcuda-test"}
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/internal/release/hubtest"
 )
 
 func digestOf(data []byte) string {
@@ -42,7 +43,7 @@ func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-const secret = "github_pat_test_only"
+const secret = hubtest.Token
 
 // conformance is what every source promises, over a folder with v1 and v2.
 func conformance(t *testing.T, dir string, key bundles.PrivateKey, open func(tag string) Source) {
@@ -196,17 +197,17 @@ func TestMirrorWithoutRangesConforms(t *testing.T) {
 func TestGitHubConforms(t *testing.T) {
 	key := newKey(t)
 	dir := published(t, key)
-	f := newFakeHub(t)
+	f := hubtest.New(t)
 	// The same two releases, published there.
 	for _, tag := range []string{"v1", "v2"} {
-		f.tags[tag] = headCommit
+		f.Tags[tag] = hubtest.Head
 		_, err := PublishGitHub(t.Context(), PublishInput{Tag: tag, DistDir: writeDist(t, tag), Key: key, Tool: "test"},
-			GitHubTarget{Name: "owner/repo", Options: f.options(), clock: newJump()})
+			GitHubTarget{Name: "owner/repo", Options: hubOptions(f), clock: newJump()})
 		must(t, err)
 	}
-	f.shortLists = true
-	f.releases[1].assets = append(f.releases[1].assets, &fakeAsset{id: f.id(), name: "half.tar.zst", state: "starter"})
-	o := f.options()
+	f.ShortLists = true
+	f.AddAsset(f.Releases[1], "half.tar.zst", nil)
+	o := hubOptions(f)
 	conformance(t, dir, key, func(tag string) Source { return parse(t, withTag("github:owner/repo", tag), o) })
 
 	g := parse(t, "github:owner/repo", o).(*GitHub)

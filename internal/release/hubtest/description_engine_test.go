@@ -1,6 +1,6 @@
 //go:build engine
 
-package release
+package hubtest
 
 import (
 	"bytes"
@@ -13,7 +13,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write testdata/github-openapi.json anew")
+var update = flag.Bool("update", false, "write github-openapi.json anew")
+
+const descriptionFile = "github-openapi.json"
 
 // what a publisher uses of the API.
 var usedOperations = map[string][]string{
@@ -31,7 +33,7 @@ var usedOperations = map[string][]string{
 // Replies that the fake starts from.
 var usedExamples = []string{"full-repository", "release", "release-asset"}
 
-// TestDescriptionIsGitHubsOwn holds testdata/github-openapi.json, which the fake of
+// TestDescriptionIsGitHubsOwn holds github-openapi.json, which the fake of
 // `make test` is held to, against GitHub's description itself, as the npm package
 // @octokit/openapi has it: LLCUDA_TEST_OPENAPI is its api.github.com.json.
 func TestDescriptionIsGitHubsOwn(t *testing.T) {
