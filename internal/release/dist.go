@@ -29,8 +29,9 @@ type PublishInput struct {
 	// Extra are files that go along, by the name they get: bills of materials,
 	// install.sh, programs. SHA256SUMS covers them; the manifest does not name them.
 	Extra map[string]string
-	// Key signs the manifest.
-	Key bundles.PrivateKey
+	// Key signs the manifest. Where it is missing, KeyMiss may say why.
+	Key     bundles.PrivateKey
+	KeyMiss error
 	// Repository that the signature is bound to; may be empty for a folder, see
 	// bundles.Claim.
 	Repository string

@@ -131,7 +131,10 @@ func hubHolds(public []hubRelease) map[string]holding {
 // By itself a pre-release by its version (v1.2.0-rc.1) is not, nor is one whose
 // version is lower than that of a public release (a mended older line).
 func standing(tag, mode string, public []hubRelease) (latest, prerelease bool, why string) {
-	v, err := semver.NewVersion(tag)
+	version := func(tag string) (*semver.Version, error) {
+		return semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
+	}
+	v, err := version(tag)
 	switch {
 	case mode == LatestYes:
 		return true, false, "--make-latest yes"
@@ -139,11 +142,11 @@ func standing(tag, mode string, public []hubRelease) (latest, prerelease bool, w
 		return false, true, "its version is a pre-release"
 	case mode == LatestNo:
 		return false, false, "--make-latest no"
-	case err != nil:
+	case err != nil: // a tag that is no version
 		return true, false, "it is the newest"
 	}
 	for _, r := range public {
-		if o, err := semver.NewVersion(r.Tag); err == nil && !r.Prerelease && r.Tag != tag && o.GreaterThan(v) {
+		if o, err := version(r.Tag); err == nil && !r.Prerelease && r.Tag != tag && o.GreaterThan(v) {
 			return false, false, "release " + r.Tag + " has a higher version"
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/go-github/v60/github"
@@ -58,7 +59,14 @@ func flatten(err error) []error {
 // misses collects what bars a release.
 type misses struct{ all []error }
 
-func (m *misses) add(err error) { m.all = append(m.all, flatten(err)...) }
+func (m *misses) add(err error) {
+	for _, e := range flatten(err) {
+		// Two checks may stumble over one thing.
+		if !slices.ContainsFunc(m.all, func(have error) bool { return have.Error() == e.Error() }) {
+			m.all = append(m.all, e)
+		}
+	}
+}
 
 func (m *misses) say(cure, format string, args ...any) {
 	m.all = append(m.all, &MissError{fmt.Sprintf(format, args...), cure})
@@ -75,7 +83,10 @@ func (m *misses) err() error {
 // anything is changed, and names all of it at once.
 func (p *publication) preflight(ctx context.Context) error {
 	var m misses
-	if p.in.Key.IsZero() {
+	switch {
+	case p.in.KeyMiss != nil:
+		m.add(p.in.KeyMiss)
+	case p.in.Key.IsZero():
 		m.say("name one with --sign-key FILE or LLCUDA_SIGN_KEY", "no key to sign with")
 	}
 	if p.in.Repository != "github:"+p.to.Name {
@@ -208,7 +219,7 @@ func (p *publication) checkTag(ctx context.Context, m *misses) error {
 		if there != want {
 			m.say("push it first", "github:%s has no commit %s for tag %s", p.to.Name, want, p.in.Tag)
 		}
-	case at != "" && want != "" && at != want:
+	case at != "" && commitForm.MatchString(want) && at != want:
 		m.say("a tag that others may have seen is never moved: publish under a new tag",
 			"tag %s names commit %s, and the release is of %s", p.in.Tag, at, want)
 	}

@@ -91,7 +91,7 @@ func PublishGitHub(ctx context.Context, in PublishInput, to GitHubTarget) (Publi
 	}
 	log := &safeWriter{w: in.Log}
 	in.Log = log
-	if !validRepository(to.Name) {
+	if !IsRepository(to.Name) {
 		return Published{}, fmt.Errorf("publishing release %s: %q is not OWNER/REPO", in.Tag, to.Name)
 	}
 	h, err := newHub(to, log)
@@ -309,6 +309,7 @@ func (p *publication) clear(ctx context.Context, all []hubRelease, but ...int64)
 	return nil
 }
 
-func validRepository(name string) bool {
+// IsRepository tells whether a name is OWNER/REPO.
+func IsRepository(name string) bool {
 	return repositoryForm.MatchString(name) && !strings.HasSuffix(name, "/.") && !strings.HasSuffix(name, "/..")
 }

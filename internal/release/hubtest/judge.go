@@ -3,8 +3,8 @@ package hubtest
 import (
 	"bytes"
 	_ "embed"
-	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -76,20 +76,16 @@ func judge(t testing.TB, op operation, r *http.Request, body []byte, status int,
 	}
 }
 
-// example is a copy of a reply that GitHub's description has as an example.
+// example is a reply that GitHub's description has as an example; its top level is
+// the caller's to change.
 func example(t testing.TB, name string) map[string]any {
-	v := map[string]any{}
 	doc, err := description()
-	if err == nil {
-		var text []byte
-		if text, err = json.Marshal(doc.Components.Examples[name].Value.Value); err == nil {
-			err = json.Unmarshal(text, &v)
-		}
-	}
 	if err != nil {
-		t.Errorf("GitHub's example of %s: %v", name, err)
+		t.Errorf("GitHub's description: %v", err)
+		return map[string]any{}
 	}
-	return v
+	v, _ := doc.Components.Examples[name].Value.Value.(map[string]any)
+	return maps.Clone(v)
 }
 
 func queryOf(r *http.Request, key string) string {

@@ -36,6 +36,10 @@ func (f *Hub) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	tell("arrived")
+	if strings.HasPrefix(c.Path, "/repos/") { // another repository
+		http.Error(w, `{"message":"Not Found"}`, http.StatusNotFound)
+		return
+	}
 	op := operationOf(r)
 	upload := r.Method == http.MethodPost && strings.HasSuffix(op.path, "/assets")
 	var body []byte
