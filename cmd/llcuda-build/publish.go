@@ -64,6 +64,9 @@ through to a folder, for a mirror of a few cells or a test.`,
 }
 
 func runPublish(ctx context.Context, s *cli.Streams, o publishOptions) error {
+	if err := bundles.CheckTag(o.tag); err != nil {
+		return &cli.Error{Err: err, Code: cli.ExitUsage}
+	}
 	extra, err := extraFiles(o.extra)
 	if err != nil {
 		return err
@@ -79,9 +82,6 @@ func runPublish(ctx context.Context, s *cli.Streams, o publishOptions) error {
 	path, ok := strings.CutPrefix(o.to, "dir:")
 	if !ok || path == "" {
 		return cli.Usagef("--to %q: it is dir:PATH or github:OWNER/REPO", o.to)
-	}
-	if err := bundles.CheckTag(o.tag); err != nil {
-		return &cli.Error{Err: err, Code: cli.ExitUsage}
 	}
 	if in.Key, err = signingKey(s, o.signKey); err != nil {
 		return err
