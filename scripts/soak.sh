@@ -20,6 +20,8 @@ while read -r package target; do
 done < <(git grep -oE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' |
   sed -E 's#^(.*)/[^/]*_test\.go:func (Fuzz.*)#./\1 \2#' | sort -u)
 go test -count=10 -run 'Kill' -timeout 60m ./internal/release ./internal/fetch ./internal/store || failed=1
+# A publish to the fake GitHub, killed at 100 random moments.
+go test -count=1 -v -run '^TestKilledGitHubPublisherConverges$' -timeout 60m ./internal/release -kills 100 || failed=1
 scripts/reliability.sh || failed=1
 scripts/hub-clients.sh || failed=1
 scripts/coverage-page.sh || failed=1

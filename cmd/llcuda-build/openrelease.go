@@ -32,7 +32,7 @@ type signedRelease struct {
 // openSigned is openRelease with the source, to open parts with.
 func openSigned(ctx context.Context, s *cli.Streams, spec string, given []string) (signedRelease, error) {
 	spec = strings.TrimPrefix(spec, "dir:")
-	src, err := release.Parse(spec, release.Options{Token: s.Env("GITHUB_TOKEN"), UserAgent: "llcuda-build/" + version})
+	src, err := release.Parse(spec, release.Options{Token: gitHubToken(s), UserAgent: "llcuda-build/" + version, GitHubBaseURL: gitHubAPI(s, "")})
 	if err != nil {
 		return signedRelease{}, &cli.Error{Err: err, Code: cli.ExitUsage}
 	}

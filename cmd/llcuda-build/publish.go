@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,7 +11,6 @@ import (
 	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/release"
-	"github.com/waqasm86/llcuda/matrix"
 )
 
 type publishOptions struct {
@@ -22,6 +21,9 @@ type publishOptions struct {
 	repository string
 	dryRun     bool
 	partial    bool
+	// extra are files that go along, each [NAME=]FILE.
+	extra []string
+	hub   hubOptions
 }
 
 func newPublish(s *cli.Streams, matrixFile *string) *cobra.Command {
@@ -32,7 +34,14 @@ func newPublish(s *cli.Streams, matrixFile *string) *cobra.Command {
 		Long: `Joins the bundles of DIST into one manifest, signs it, and puts manifest,
 signature, SHA256SUMS and parts where --to says. Everything is hashed again
 first. Safe to repeat: the same release again changes nothing, another one under
-a tag that exists is refused.
+a tag that exists is refused. A part that an earlier release holds is referred to,
+not stored again.
+
+To GitHub everything that bars the release is named first, all at once: the
+token and its rights (GITHUB_TOKEN or GH_TOKEN), the tag and its commit, GitHub's
+limits, the parts, the promise, bundles that are not for everybody. Then a draft
+gets every file, GitHub's digest of each is compared, and one request makes it
+public. Killed at any moment and run again, it goes on; --dry-run prints the plan.
 
 A release that does not serve what the matrix promises is refused, each hole
 named (llcuda-build coverage --from DIST shows the grid). --partial lets it
@@ -44,74 +53,71 @@ through to a folder, for a mirror of a few cells or a test.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.to, "to", "", "the target, `dir:PATH`")
+	f.StringVar(&o.to, "to", "", "the target, `dir:PATH | github:OWNER/REPO`")
 	f.StringVar(&o.signKey, "sign-key", "", "the minisign secret key `FILE` (env LLCUDA_SIGN_KEY)")
 	f.StringVar(&o.repository, "repository", "", "`NAME` that the signature binds, as github:OWNER/REPO")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check everything and print what would be done")
+	f.StringArrayVar(&o.extra, "extra", nil, "put this file in the release too, as `[NAME=]FILE`; SHA256SUMS covers it")
+	o.hub.flags(f)
 	f.BoolVar(&o.partial, "partial", false, "publish to a folder though the matrix's promise has holes")
 	return c
 }
 
 func runPublish(ctx context.Context, s *cli.Streams, o publishOptions) error {
-	if strings.HasPrefix(o.to, "github:") {
-		if o.partial {
-			// Everybody's default source: what it lacks, its users lack.
-			return cli.Usagef("--partial is for dir: targets; a release on GitHub keeps the whole promise")
-		}
-		return refuseGitHub(o)
-	}
-	path, ok := strings.CutPrefix(o.to, "dir:")
-	if !ok || path == "" {
-		return cli.Usagef("--to %q: it is dir:PATH", o.to)
-	}
 	if err := bundles.CheckTag(o.tag); err != nil {
 		return &cli.Error{Err: err, Code: cli.ExitUsage}
 	}
-	key, err := signingKey(s, o.signKey)
+	extra, err := extraFiles(o.extra)
 	if err != nil {
+		return err
+	}
+	in := release.PublishInput{Tag: o.tag, DistDir: o.dist, Extra: extra, Repository: o.repository,
+		Tool: "llcuda-build " + version, DryRun: o.dryRun, Log: s.Err}
+	if name, ok := strings.CutPrefix(o.to, "github:"); ok {
+		return publishGitHub(ctx, s, o, in, name)
+	}
+	if o.hub.given() {
+		return cli.Usagef("--target and --make-latest are for --to github:OWNER/REPO")
+	}
+	path, ok := strings.CutPrefix(o.to, "dir:")
+	if !ok || path == "" {
+		return cli.Usagef("--to %q: it is dir:PATH or github:OWNER/REPO", o.to)
+	}
+	if in.Key, err = signingKey(s, o.signKey); err != nil {
 		return err
 	}
 	if err := withHoles(s, keepsPromise(o.matrixFile, o.tag, o.dist), o.partial,
 		"llcuda-build coverage --from "+o.dist+" shows the grid; --partial publishes it to a folder all the same"); err != nil {
 		return fmt.Errorf("publishing release %s: %w", o.tag, err)
 	}
-	p, err := release.PublishDir(ctx, release.PublishInput{
-		Path: path, Tag: o.tag, DistDir: o.dist, Key: key, Repository: o.repository,
-		Tool: "llcuda-build " + version, DryRun: o.dryRun, Log: s.Err,
-	})
+	in.Path = path
+	p, err := release.PublishDir(ctx, in)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Out, "%s\tsequence %d\t%d parts\t%s\t%s\n", p.Release, p.Sequence, p.Parts, cli.Size(p.Bytes), p.Dir)
+	printPublished(s, p)
 	return nil
 }
 
-// refuseGitHub says why nothing goes to GitHub: first what never may, then that
-// this version cannot.
-func refuseGitHub(o publishOptions) error {
-	fragments, err := bundles.ReadFragments(o.dist)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, f := range fragments {
-		why := ""
-		switch b := f.Bundle; {
-		case b.Source.Fixture:
-			why = "it is made from the test fixture"
-		case b.Image.StandIn:
-			why = "it was built in " + b.Image.Ref + ", which only stands in for the matrix's image"
-		case b.Image.Ref == matrix.BuilderHost:
-			why = "it was built with a host's own tools, whose glibc nobody promises"
-		default:
-			continue
+func printPublished(s *cli.Streams, p release.Published) {
+	fmt.Fprintf(s.Out, "%s\tsequence %d\t%d parts\t%s\t%s\n", p.Release, p.Sequence, p.Parts, cli.Size(p.Bytes), p.Dir)
+}
+
+// extraFiles reads [NAME=]FILE.
+func extraFiles(given []string) (map[string]string, error) {
+	files := map[string]string{}
+	for _, g := range given {
+		name, path, ok := strings.Cut(g, "=")
+		if !ok {
+			name, path = filepath.Base(g), g
 		}
-		errs = append(errs, &cli.Error{Code: cli.ExitFailed, Err: fmt.Errorf("bundle %s is not for GitHub: %s", f.Bundle.ID, why),
-			Cure: "build it from llama.cpp in the image that the matrix names, or publish --to dir:PATH"})
+		if name == "" || path == "" {
+			return nil, cli.Usagef("--extra %q: it is [NAME=]FILE", g)
+		}
+		if _, twice := files[name]; twice {
+			return nil, cli.Usagef("--extra: two files would be called %s", name)
+		}
+		files[name] = path
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	return &cli.Error{Code: cli.ExitUsage, Err: errors.New("publishing to GitHub is not in this version"),
-		Cure: "publish --to dir:PATH and serve that folder over HTTPS"}
+	return files, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/waqasm86/llcuda/ci/engine"
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/cli/clitest"
+	"github.com/waqasm86/llcuda/internal/release/hubtest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden texts of the scripts")
@@ -49,6 +50,27 @@ func opens(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
+// hub starts a fake GitHub with repository owner/repo and tag v1, and points the
+// programs to it: hub [reader|archived].
+func hub(t *testing.T) func(ts *testscript.TestScript, neg bool, args []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		f := hubtest.New(t)
+		for _, arg := range args {
+			switch arg {
+			case "reader":
+				f.Push = false
+			case "archived":
+				f.Archived = true
+			default:
+				ts.Fatalf("usage: hub [reader|archived]")
+			}
+		}
+		f.Tags["v2"] = hubtest.Head
+		ts.Setenv("GITHUB_API_URL", f.URL())
+		ts.Setenv("GITHUB_TOKEN", hubtest.Token)
+	}
+}
+
 func TestScripts(t *testing.T) {
 	repository, err := filepath.Abs("../..")
 	if err != nil {
@@ -60,6 +82,7 @@ func TestScripts(t *testing.T) {
 	}
 	commands := clitest.Commands()
 	commands["opens"] = opens
+	commands["hub"] = hub(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		Cmds:               commands,

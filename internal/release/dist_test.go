@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/waqasm86/llcuda/bundles"
@@ -31,6 +32,22 @@ func newKey(t testing.TB) bundles.PrivateKey {
 func writeDist(t testing.TB, llama string) string {
 	t.Helper()
 	dist := t.TempDir()
+	made, ok := dists.Load(llama)
+	if !ok {
+		made, _ = dists.LoadOrStore(llama, makeDist(t, llama))
+	}
+	for name, data := range made.(map[string][]byte) {
+		must(t, os.WriteFile(filepath.Join(dist, name), data, 0o644))
+	}
+	return dist
+}
+
+// dists are the files of every dist made so far: packing and flushing one takes
+// longer than most tests.
+var dists sync.Map
+
+func makeDist(t testing.TB, llama string) map[string][]byte {
+	dist := t.TempDir()
 	runtime := pack(t, dist, "cublas-12.4.tar.zst", map[string]string{"libcublas.so.12": "cublas"})
 	runtime.Kind, runtime.Form = bundles.PartRuntime, "stock"
 	for _, id := range []string{"cuda12.4-all", "cuda12.4-sm75"} {
@@ -43,7 +60,13 @@ func writeDist(t testing.TB, llama string) string {
 		})
 		must(t, err)
 	}
-	return dist
+	files := map[string][]byte{}
+	for _, name := range tree(t, dist) {
+		data, err := os.ReadFile(filepath.Join(dist, name))
+		must(t, err)
+		files[name] = data
+	}
+	return files
 }
 
 func pack(t testing.TB, dist, name string, files map[string]string) namedPart {
@@ -78,7 +101,11 @@ func verified(t testing.TB, s Source, tag string, key bundles.PrivateKey) *bundl
 	m, err := bundles.Open(raw, sig, []bundles.PublicKey{key.Public()}, bundles.Want{Repository: repository, Release: name})
 	must(t, err)
 	for k, p := range m.Parts {
-		r, size, err := s.Open(t.Context(), m.Release, p.Name, 0)
+		holder := m.Release
+		if p.Release != nil {
+			holder = *p.Release
+		}
+		r, size, err := s.Open(t.Context(), holder, p.Name, 0)
 		must(t, err)
 		data, err := io.ReadAll(r)
 		r.Close()

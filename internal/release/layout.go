@@ -123,8 +123,9 @@ func (l *layout) read(ctx context.Context, name string, limit int64) ([]byte, er
 	return data, err
 }
 
-// Open looks in the release's folder, then in the tree itself (where that is
-// the release's own folder; a wrong file is found out by its hash).
+// Open looks in the release's folder, then in the tree itself and beside it (where
+// that is one release's own folder, and a part may lie in an earlier one's; a wrong
+// file is found out by its hash).
 func (l *layout) Open(ctx context.Context, release, name string, offset int64) (io.ReadCloser, int64, error) {
 	return l.openSpan(ctx, release, name, span{from: offset})
 }
@@ -140,8 +141,10 @@ func (l *layout) openSpan(ctx context.Context, release, name string, at span) (i
 	}
 	r, size, err := l.files.open(ctx, path.Join(release, name), at)
 	if nf := (*NotFoundError)(nil); errors.As(err, &nf) {
-		if r, size, err2 := l.files.open(ctx, name, at); err2 == nil {
-			return r, size, nil
+		for _, other := range []string{name, path.Join("..", release, name)} {
+			if r, size, err2 := l.files.open(ctx, other, at); err2 == nil {
+				return r, size, nil
+			}
 		}
 		return nil, 0, nf
 	}

@@ -31,7 +31,12 @@ func TestMain(m *testing.M) {
 		if key, err = bundles.ParsePrivateKey(text, ""); err == nil {
 			in := PublishInput{Path: os.Getenv("LLCUDA_TEST_PATH"), Tag: os.Getenv("LLCUDA_TEST_TAG"), DistDir: os.Getenv("LLCUDA_TEST_DIST"),
 				Key: key, Repository: repository, Tool: "test", Log: stopper{os.Getenv("LLCUDA_TEST_STOP")}}
-			_, err = PublishDir(context.Background(), in)
+			if hub := os.Getenv("LLCUDA_TEST_HUB"); hub != "" {
+				_, err = PublishGitHub(context.Background(), in, GitHubTarget{Name: "owner/repo", clock: hasty{time.Now()},
+					Options: Options{Token: secret, GitHubBaseURL: hub}})
+			} else {
+				_, err = PublishDir(context.Background(), in)
+			}
 		}
 	}
 	if err != nil {
@@ -52,15 +57,21 @@ func (s stopper) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// child is what a publisher's program is to publish; with hub to that GitHub.
+type child struct {
+	PublishInput
+	hub string
+}
+
 type publisher struct {
 	cmd *exec.Cmd
 	out *bufio.Scanner
 }
 
-func startPublisher(t testing.TB, in PublishInput, keyFile, stop string) *publisher {
+func startPublisher(t testing.TB, in child, keyFile, stop string) *publisher {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "LLCUDA_TEST_PUBLISH=1", "LLCUDA_TEST_KEY="+keyFile, "LLCUDA_TEST_PATH="+in.Path,
+	cmd.Env = append(os.Environ(), "LLCUDA_TEST_HUB="+in.hub, "LLCUDA_TEST_PUBLISH=1", "LLCUDA_TEST_KEY="+keyFile, "LLCUDA_TEST_PATH="+in.Path,
 		"LLCUDA_TEST_TAG="+in.Tag, "LLCUDA_TEST_DIST="+in.DistDir, "LLCUDA_TEST_STOP="+stop)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -103,7 +114,12 @@ func TestPublishedReleaseVerifiesAndHasNoStrays(t *testing.T) {
 	dir := published(t, key)
 	want := []string{"latest"}
 	for _, tag := range []string{"v1", "v2"} {
-		for _, f := range []string{"SHA256SUMS", "cublas-12.4.tar.zst", "llama-cuda12.4-all.tar.zst", "llama-cuda12.4-sm75.tar.zst", "manifest.json", "manifest.json.minisig"} {
+		if tag == "v1" { // v2 has the same runtime and refers to it
+			want = append(want, "v1/SHA256SUMS", "v1/cublas-12.4.tar.zst")
+		} else {
+			want = append(want, "v2/SHA256SUMS")
+		}
+		for _, f := range []string{"llama-cuda12.4-all.tar.zst", "llama-cuda12.4-sm75.tar.zst", "manifest.json", "manifest.json.minisig"} {
 			want = append(want, tag+"/"+f)
 		}
 	}
@@ -414,7 +430,7 @@ func TestKilledPublisherLeavesWholeReleasesOnly(t *testing.T) {
 	// What one undisturbed run says, how long it takes, and what it leaves.
 	in := fresh()
 	began := time.Now()
-	whole := startPublisher(t, in, keyFile, "")
+	whole := startPublisher(t, child{PublishInput: in}, keyFile, "")
 	steps := whole.until("")
 	must(t, whole.cmd.Wait())
 	took := time.Since(began)
@@ -432,7 +448,7 @@ func TestKilledPublisherLeavesWholeReleasesOnly(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(in.Path, "v2")); err == nil {
 			verified(t, s, "v2", key)
 		}
-		again := startPublisher(t, in, keyFile, "")
+		again := startPublisher(t, child{PublishInput: in}, keyFile, "")
 		again.until("")
 		must(t, again.cmd.Wait())
 		if m := verified(t, s, "", key); m.Release != "v2" || m.Sequence != 2 {
@@ -445,7 +461,7 @@ func TestKilledPublisherLeavesWholeReleasesOnly(t *testing.T) {
 	strays := 0
 	for _, step := range steps {
 		in := fresh()
-		p := startPublisher(t, in, keyFile, step)
+		p := startPublisher(t, child{PublishInput: in}, keyFile, step)
 		p.until(step)
 		p.kill()
 		if diff := cmp.Diff(want, tree(t, in.Path)); diff != "" && strings.Contains(strings.Join(tree(t, in.Path), " "), stagingPrefix) {
@@ -459,7 +475,7 @@ func TestKilledPublisherLeavesWholeReleasesOnly(t *testing.T) {
 	const moments = 13
 	for i := range moments {
 		in := fresh()
-		p := startPublisher(t, in, keyFile, "")
+		p := startPublisher(t, child{PublishInput: in}, keyFile, "")
 		timer := time.AfterFunc(took*time.Duration(i)/moments, func() { p.cmd.Process.Kill() })
 		p.until("")
 		p.cmd.Wait()

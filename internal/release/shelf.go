@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,12 +101,8 @@ func (s *shelf) releases() (map[string]bundles.Manifest, error) {
 }
 
 // stage writes the release beside its place and renames it there.
-func stage(ctx context.Context, in PublishInput, s *shelf, m *bundles.Manifest) (err error) {
-	raw, err := m.Marshal()
-	if err != nil {
-		return err
-	}
-	sig, err := bundles.Sign(raw, in.Key, claimOf(in))
+func stage(ctx context.Context, in PublishInput, s *shelf, m *bundles.Manifest, extra []file) (err error) {
+	written, err := papers(in, m, extra)
 	if err != nil {
 		return err
 	}
@@ -123,27 +118,13 @@ func stage(ctx context.Context, in PublishInput, s *shelf, m *bundles.Manifest) 
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
-	rawSum := sha256.Sum256(raw)
-	sums := []bundles.Sum{{Name: bundles.ManifestName, SHA256: hex.EncodeToString(rawSum[:])}}
-	for _, p := range ownParts(m) {
-		if err := copyPart(ctx, filepath.Join(in.DistDir, p.Name), filepath.Join(dir, p.Name), p.key); err != nil {
+	for _, f := range append(partFiles(in.DistDir, m), extra...) {
+		if err := copyFile(ctx, f.path, filepath.Join(dir, f.name), f.digest); err != nil {
 			return err
 		}
-		sum, err := bundles.SHA256Hex(p.key)
-		if err != nil {
-			return err
-		}
-		sums = append(sums, bundles.Sum{Name: p.Name, SHA256: sum})
-		fmt.Fprintf(in.Log, "copied %s\n", p.Name)
+		fmt.Fprintf(in.Log, "copied %s\n", f.name)
 	}
-	sumText, err := bundles.MarshalSums(sums)
-	if err != nil {
-		return err
-	}
-	for _, f := range []struct {
-		name string
-		data []byte
-	}{{bundles.ManifestName, raw}, {bundles.SignatureName, sig}, {bundles.SumsName, sumText}} {
+	for _, f := range written {
 		if err := writeNew(filepath.Join(dir, f.name), f.data); err != nil {
 			return err
 		}
@@ -191,8 +172,8 @@ func (s *shelf) setLatest(tag string, seq int64, have map[string]bundles.Manifes
 	return s.sync()
 }
 
-// copyPart copies and hashes at once: dist/ may have changed since the check.
-func copyPart(ctx context.Context, from, to, key string) (err error) {
+// copyFile copies and hashes at once: dist/ may have changed since the check.
+func copyFile(ctx context.Context, from, to, key string) (err error) {
 	src, err := os.Open(from)
 	if err != nil {
 		return err
@@ -221,8 +202,8 @@ func copyPart(ctx context.Context, from, to, key string) (err error) {
 	if err := errors.Join(err, dst.Chmod(0o644), dst.Sync(), dst.Close()); err != nil {
 		return fmt.Errorf("copying %s: %w", from, err)
 	}
-	if got := "sha256:" + hex.EncodeToString(h.Sum(nil)); got != key {
-		return fmt.Errorf("part file %s changed while it was published", from)
+	if got := digest(h.Sum(nil)); got != key {
+		return fmt.Errorf("file %s changed while it was published", from)
 	}
 	return nil
 }

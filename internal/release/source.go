@@ -83,7 +83,7 @@ func Parse(spec string, o Options) (Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("release source %q: %w", spec, err)
 		}
-		if !repositoryForm.MatchString(name) || strings.HasSuffix(name, "/.") || strings.HasSuffix(name, "/..") {
+		if !IsRepository(name) {
 			return nil, fmt.Errorf("release source %q: not of the form github:OWNER/REPO[@TAG]", spec)
 		}
 		return newGitHub(name, tag, o)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/internal/release/hubtest"
 )
 
 func digestOf(data []byte) string {
@@ -43,84 +43,7 @@ func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-const secret = "github_pat_test_only"
-
-// fakeGitHub answers the four endpoints that a reader needs from a folder of
-// releases. Assets are redirected to another server, which fails the test if
-// the token reaches it.
-func fakeGitHub(t testing.TB, dir string) *httptest.Server {
-	t.Helper()
-	store := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "" {
-			t.Errorf("the token went to another host: %s", r.URL)
-		}
-		http.ServeFile(w, r, filepath.Join(dir, r.URL.Path))
-	})
-	type asset struct {
-		ID     int    `json:"id"`
-		Name   string `json:"name"`
-		Size   int64  `json:"size"`
-		State  string `json:"state"`
-		Digest string `json:"digest"`
-	}
-	// Asset ids are indices into all files; a release's id is 100 times its number.
-	var all []string
-	assets := map[string][]asset{}
-	tags := []string{"v1", "v2"}
-	for _, tag := range tags {
-		files, err := os.ReadDir(filepath.Join(dir, tag))
-		must(t, err)
-		for _, f := range files {
-			data, err := os.ReadFile(filepath.Join(dir, tag, f.Name()))
-			must(t, err)
-			all = append(all, tag+"/"+f.Name())
-			assets[tag] = append(assets[tag], asset{len(all), f.Name(), int64(len(data)), "uploaded", digestOf(data)})
-		}
-		assets[tag] = append(assets[tag], asset{9999, "half.tar.zst", 1, "starter", ""})
-	}
-	release := func(tag string, n int) map[string]any {
-		// The release itself lists only some: the rest is in the paged list.
-		return map[string]any{"id": n * 100, "tag_name": tag, "assets": assets[tag][:2]}
-	}
-	return serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer "+secret {
-			http.Error(w, `{"message":"Bad credentials"}`, http.StatusUnauthorized)
-			return
-		}
-		path, ok := strings.CutPrefix(r.URL.Path, "/api/repos/owner/repo/releases/")
-		if !ok {
-			http.Error(w, `{"message":"Not Found"}`, http.StatusNotFound)
-			return
-		}
-		var id, page int
-		switch {
-		case path == "latest":
-			json.NewEncoder(w).Encode(release("v2", 2))
-		case path == "tags/v1" || path == "tags/v2":
-			n := int(path[6] - '0')
-			json.NewEncoder(w).Encode(release(path[5:], n))
-		case scan(path, "assets/%d", &id) && id <= len(all):
-			if r.Header.Get("Accept") != "application/octet-stream" {
-				t.Errorf("asset asked for as %q", r.Header.Get("Accept"))
-			}
-			http.Redirect(w, r, store.URL+"/"+all[id-1], http.StatusFound)
-		case scan(path, "%d/assets", &id) && scan(r.URL.Query().Get("page"), "%d", &page):
-			list := assets[tags[id/100-1]]
-			from, to := (page-1)*3, min(page*3, len(list))
-			if to < len(list) {
-				w.Header().Set("Link", fmt.Sprintf(`<http://%s%s?page=%d>; rel="next"`, r.Host, r.URL.Path, page+1))
-			}
-			json.NewEncoder(w).Encode(list[from:to])
-		default:
-			http.Error(w, `{"message":"Not Found"}`, http.StatusNotFound)
-		}
-	})
-}
-
-func scan(s, format string, to *int) bool {
-	_, err := fmt.Sscanf(s, format, to)
-	return err == nil && fmt.Sprintf(format, *to) == s
-}
+const secret = hubtest.Token
 
 // conformance is what every source promises, over a folder with v1 and v2.
 func conformance(t *testing.T, dir string, key bundles.PrivateKey, open func(tag string) Source) {
@@ -172,6 +95,42 @@ func conformance(t *testing.T, dir string, key bundles.PrivateKey, open func(tag
 		_, _, err = s.Open(t.Context(), "v1", name, int64(len(want)+1))
 		if e := (*RangeError)(nil); !errors.As(err, &e) || e.Size != int64(len(want)) {
 			t.Errorf("beyond the end: %v", err)
+		}
+	})
+	t.Run("what an installer reads of a release is in the releases that its parts name", func(t *testing.T) {
+		s := open("")
+		m := verified(t, s, "", key)
+		elsewhere := 0
+		for k, p := range m.Parts {
+			holder := m.Release
+			if p.Release != nil {
+				holder, elsewhere = *p.Release, elsewhere+1
+			}
+			// Broken off in the middle and gone on with, as fetch does it.
+			var data []byte
+			for _, at := range []int64{0, p.Size / 3} {
+				r, _, err := s.Open(t.Context(), holder, p.Name, at)
+				if e := (*NoResumeError)(nil); errors.As(err, &e) {
+					if r, _, err = s.Open(t.Context(), holder, p.Name, 0); err == nil {
+						_, err = io.CopyN(io.Discard, r, at)
+					}
+				}
+				must(t, err)
+				left := p.Size - at
+				if at == 0 {
+					left = p.Size / 3
+				}
+				some, err := io.ReadAll(io.LimitReader(r, left))
+				r.Close()
+				must(t, err)
+				data = append(data, some...)
+			}
+			if digestOf(data) != k {
+				t.Errorf("%s of %s is not what the manifest says", p.Name, holder)
+			}
+		}
+		if elsewhere != 1 {
+			t.Errorf("%d parts lie in an earlier release, want the runtime alone", elsewhere)
 		}
 	})
 	t.Run("what is not there is not found", func(t *testing.T) {
@@ -251,14 +210,23 @@ func TestMirrorWithoutRangesConforms(t *testing.T) {
 func TestGitHubConforms(t *testing.T) {
 	key := newKey(t)
 	dir := published(t, key)
-	srv := fakeGitHub(t, dir)
-	o := Options{Token: secret, GitHubBaseURL: srv.URL + "/api", UserAgent: "llcuda-test"}
+	f := hubtest.New(t)
+	// The same two releases, published there.
+	for _, tag := range []string{"v1", "v2"} {
+		f.Tags[tag] = hubtest.Head
+		_, err := PublishGitHub(t.Context(), PublishInput{Tag: tag, DistDir: writeDist(t, tag), Key: key, Tool: "test"},
+			GitHubTarget{Name: "owner/repo", Options: hubOptions(f), clock: newJump()})
+		must(t, err)
+	}
+	f.ShortLists = true
+	f.AddAsset(f.Releases[1], "half.tar.zst", nil)
+	o := hubOptions(f)
 	conformance(t, dir, key, func(tag string) Source { return parse(t, withTag("github:owner/repo", tag), o) })
 
 	g := parse(t, "github:owner/repo", o).(*GitHub)
 	assets, err := g.Assets(t.Context(), "v2")
 	must(t, err)
-	if len(assets) != 7 || assets[0].Digest == nil || !strings.HasPrefix(*assets[0].Digest, "sha256:") {
+	if len(assets) != 6 || assets[0].Digest == nil || !strings.HasPrefix(*assets[0].Digest, "sha256:") {
 		t.Errorf("assets %+v", assets)
 	}
 	_, _, err = g.Open(t.Context(), "v2", "half.tar.zst", 0)
@@ -281,6 +249,10 @@ func TestOneReleasesOwnFolderIsASourceToo(t *testing.T) {
 		if _, _, _, err := s.Manifest(t.Context(), "v2"); err == nil {
 			t.Errorf("%s holds v2", spec)
 		}
+	}
+	// A part of an earlier release lies in the folder beside.
+	for _, spec := range []string{filepath.Join(dir, "v2"), srv.URL + "/v2"} {
+		verified(t, parse(t, spec, Options{}), "", key)
 	}
 }
 

@@ -31,10 +31,11 @@ func newKey(ts *testscript.TestScript, neg bool, args []string) {
 // makeDist packs a folder as `llcuda-build build` does. TOOLKIT "cpu" is a
 // bundle without CUDA; FACTS.json are the facts of its files, a list of
 // facts.File, which stand for what would have been read from real ones. With
-// host, what they need of CUDA comes from the host.
+// host, what they need of CUDA comes from the host; with image it was built in a
+// container, as only such bundles go to GitHub.
 func makeDist(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
-		ts.Fatalf("usage: mkdist DIST ID TOOLKIT FOLDER [FACTS.json] [fixture] [host]")
+		ts.Fatalf("usage: mkdist DIST ID TOOLKIT FOLDER [FACTS.json] [fixture] [host] [image]")
 	}
 	dist, id, toolkit, folder := ts.MkAbs(args[0]), args[1], args[2], ts.MkAbs(args[3])
 	if toolkit == "cpu" {
@@ -47,6 +48,9 @@ func makeDist(ts *testscript.TestScript, neg bool, args []string) {
 		switch arg {
 		case "fixture":
 			b.Source = bundles.Source{Fixture: true}
+			continue
+		case "image": // as if built in the matrix's own
+			b.Image = bundles.Image{Ref: "docker.io/library/debian:bullseye-slim"}
 			continue
 		case "host":
 			part.Needs, b.Runtime = compat.Needs(part.Files), []string{bundles.RuntimeHost}
