@@ -218,13 +218,6 @@ func (r opened) ranges(offline bool) func(ctx context.Context, part bundles.Part
 	}
 }
 
-// patience says on stderr why a download pauses.
-func patience(p *cli.Progress) fetch.Options {
-	return fetch.Options{Retrying: func(err error, pause time.Duration) {
-		p.Printf("llcuda-run: %v; trying again in %s", err, pause.Round(100*time.Millisecond))
-	}}
-}
-
 // unfit gives the faults inside a signed manifest, which have no type of their
 // own, the exit code of a failed verification.
 func unfit(source string, err error) error {
