@@ -8,6 +8,7 @@ cd "$ROOT"
 page=docs/reliability.md
 mark='<!-- written by scripts/reliability.sh -->'
 grep -qxF "$mark" "$page" || die "$page has lost the line: $mark"
+commit=$(git describe --always --dirty)
 table=$(mktemp)
 trap 'rm -f "$table"' EXIT
 LLCUDA_FAULT_ROUNDS=${1:-20} LLCUDA_FAULT_KILLS=${2:-200} LLCUDA_FAULT_TABLE=$table \
@@ -15,7 +16,7 @@ LLCUDA_FAULT_ROUNDS=${1:-20} LLCUDA_FAULT_KILLS=${2:-200} LLCUDA_FAULT_TABLE=$ta
 {
   sed "/^$mark\$/q" "$page"
   printf '\n%s, %s cores, load %s, %s, at commit `%s`:\n\n' "$(date -u +%F)" "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)" \
-    "$(go env GOVERSION)" "$(git describe --always --dirty)"
+    "$(go env GOVERSION)" "$commit"
   printf '| fault | times | what came of it |\n|---|---|---|\n'
   sort "$table"
 } >"$page.new"

@@ -253,6 +253,7 @@ func install(ctx context.Context, s *cli.Streams, st *store.Store, p picked, o p
 			Cure: "use a release made from llama.cpp (--from)"}
 	}
 	progress := cli.NewProgress(s.Err, asJSON)
+	show := &shown{progress: progress, name: p.bundle.ID}
 	in := store.InstallInput{
 		Manifest: p.release.manifest, BundleID: p.bundle.ID, Runtime: p.choice.Runtime,
 		Source: p.release.source.String(), Log: o.log(s),
@@ -267,8 +268,8 @@ func install(ctx context.Context, s *cli.Streams, st *store.Store, p picked, o p
 			return p.release.source.Open(ctx, tag, part.Name, offset)
 		},
 		OpenRange: p.release.ranges(o.offline), Fetch: patience(progress),
-		Progress: func(done, total int64) { progress.Set(p.bundle.ID, "downloading", done, total, cli.Bytes) },
-		Waiting:  func(pid int) { progress.Printf("llcuda-run: waiting for another install to finish (pid %d)", pid) },
+		Progress: show.downloaded, Unpacking: show.unpacked,
+		Waiting: func(pid int) { progress.Printf("llcuda-run: waiting for another install to finish (pid %d)", pid) },
 	}
 	installed, err := st.Install(ctx, in)
 	if err != nil {

@@ -37,7 +37,7 @@ type releaseOptions struct {
 func (o *releaseOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.from, "from", "", "release source: `github:OWNER/REPO[@TAG] | DIR | https://…` (env LLCUDA_FROM)")
 	f.StringArrayVar(&o.keys, "key", nil, "trust this minisign public `KEY` or .pub file too (env LLCUDA_KEY)")
-	f.BoolVar(&o.offline, "offline", false, "use the last manifest that was verified here; fetch nothing")
+	f.BoolVar(&o.offline, "offline", false, "use what was verified and installed here; fetch nothing")
 }
 
 // settle makes a command go on with the release that was installed last: what
@@ -164,7 +164,14 @@ func (e *unreachable) Unwrap() error { return e.err }
 // ask fetches the source's manifest and remembers it.
 func (r reading) ask(ctx context.Context) (opened, error) {
 	name := r.src.String()
-	raw, sig, tag, err := r.src.Manifest(ctx, "")
+	var raw, sig []byte
+	var tag string
+	err := fetch.Retry(ctx, 3, 200*time.Millisecond, func(err error, pause time.Duration) {
+		note(r.s, "%v; trying again in %s", err, pause.Round(100*time.Millisecond))
+	}, func() (err error) {
+		raw, sig, tag, err = r.src.Manifest(ctx, "")
+		return err
+	})
 	if err != nil {
 		return opened{}, &unreachable{&cli.Error{Err: fmt.Errorf("asking %s for its manifest: %w", name, err), Code: cli.ExitDownload,
 			Cure: cmp.Or(cure(err), fetch.NetworkHint(err), "check the network and the release source (--from); --offline uses what was verified here before")}}
@@ -211,13 +218,6 @@ func (r opened) ranges(offline bool) func(ctx context.Context, part bundles.Part
 		}
 		return r.source.OpenRange(ctx, tag, part.Name, from, to)
 	}
-}
-
-// patience says on stderr why a download pauses.
-func patience(p *cli.Progress) fetch.Options {
-	return fetch.Options{Retrying: func(err error, pause time.Duration) {
-		p.Printf("llcuda-run: %v; trying again in %s", err, pause.Round(100*time.Millisecond))
-	}}
 }
 
 // unfit gives the faults inside a signed manifest, which have no type of their

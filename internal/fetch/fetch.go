@@ -5,8 +5,8 @@
 //
 //   - A file has its final name only after every byte of it was hashed and the
 //     hash was right. Until then it is "<Dest>.unverified". The rename happens
-//     after an fsync, so a power cut does not leave a wrong file under the
-//     final name either.
+//     after an fsync (but for [Options.NoSync]), so a power cut does not leave a
+//     wrong file under the final name either.
 //   - A cut, a stall, a full disk, an interrupt or a kill -9 loses nothing that
 //     was written: the next call hashes what is there once and goes on behind it.
 //   - Never more than Size bytes are written, whatever the server sends.
@@ -105,6 +105,10 @@ type Options struct {
 	// File returns when Follow has; its error is that of File where the bytes
 	// are right, and is dropped where they are not.
 	Follow func(ctx context.Context, unverified io.Reader) error
+	// NoSync leaves it to the kernel when the file reaches the disk: for a Dest
+	// that goes away soon and is only ever used through File, which hashes it
+	// again after a power cut.
+	NoSync bool
 	// Progress is told the bytes that are here, those of earlier runs included,
 	// and the size. It is called from the goroutine of File, often; nil = nobody.
 	Progress func(done, total int64)
@@ -149,7 +153,7 @@ func File(ctx context.Context, o Options) (string, error) {
 			err = p.check(o)
 		}
 		if err == nil {
-			if err = p.commit(o.Dest); err == nil {
+			if err = p.commit(o.Dest, !o.NoSync); err == nil {
 				return o.Dest, f.end(nil)
 			}
 		}

@@ -111,6 +111,48 @@ func TestKilledAtRandomMomentsThenResumed(t *testing.T) {
 	wantDone(t, in.Dest, data)
 }
 
+func TestKilledWithSeveralConnectionsLeavesOnePiece(t *testing.T) {
+	random := rand.New(rand.NewPCG(20261126, 1))
+	data := randomBytes(900_000)
+	s := serve(t, data)
+	var cut atomic.Int64 // no request is answered from there on
+	s.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
+		if int64(offsetOf(r)) < cut.Load() {
+			return false
+		}
+		<-r.Context().Done()
+		return true
+	}
+	in := childInput{URL: s.URL, Dest: filepath.Join(t.TempDir(), "part"), SHA256: hexSum(data), Size: int64(len(data)), Split: true}
+	left := 0
+	for i := range 8 {
+		cut.Store(int64(100_000 * (i + 1)))
+		cmd := childCommand(t, in)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			awaitSize(t, in.Dest+Unverified, left, int(cut.Load()))
+		}
+		time.Sleep(time.Duration(random.IntN(5_000)) * time.Microsecond) // the random moment
+		cmd.Process.Kill()
+		cmd.Wait()
+		got, err := os.ReadFile(in.Dest + Unverified)
+		if err != nil && !errors.Is(err, os.ErrNotExist) || !bytes.HasPrefix(data, got) {
+			t.Fatalf("kill %d left %d bytes that are not the file's first, %v", i, len(got), err)
+		}
+		left = len(got)
+	}
+	if left == 0 {
+		t.Error("no kill left a partial file: the test does not test")
+	}
+	cut.Store(int64(len(data)) + 1)
+	if out, err := childCommand(t, in).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	wantDone(t, in.Dest, data)
+}
+
 func TestAWriteErrorNamesTheFileAndKeepsWhatFits(t *testing.T) {
 	data := randomBytes(300_000)
 	s := serve(t, data)

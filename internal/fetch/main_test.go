@@ -21,6 +21,8 @@ type childInput struct {
 	Size              int64
 	// FileLimit is RLIMIT_FSIZE in bytes, 0 for none.
 	FileLimit uint64
+	// Split uses several connections, in small pieces.
+	Split bool
 }
 
 func TestMain(m *testing.M) {
@@ -44,10 +46,15 @@ func child(raw string) int {
 			return 2
 		}
 	}
-	_, err := File(context.Background(), Options{
-		Open: NewResource(nil, plainGetter(in.URL)).Open, Dest: in.Dest, Size: in.Size, SHA256: in.SHA256,
+	r := NewResource(nil, plainGetter(in.URL))
+	o := Options{
+		Open: r.Open, Dest: in.Dest, Size: in.Size, SHA256: in.SHA256,
 		Backoff: time.Millisecond, Retries: 3, Stall: 10 * time.Second,
-	})
+	}
+	if in.Split {
+		o.OpenRange, o.pace = r.OpenRange, pace{piece: 20_000, always: true}
+	}
+	_, err := File(context.Background(), o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		if h, ok := err.(interface{ Hint() string }); ok {

@@ -134,13 +134,18 @@ func (p *partial) reset() error {
 	return nil
 }
 
-// commit gives the file its final name, durably.
-func (p *partial) commit(dest string) error {
-	if err := p.f.Sync(); err != nil {
-		return &FileError{Op: "writing", Path: p.path, Err: err}
+// commit gives the file its final name, durably if asked.
+func (p *partial) commit(dest string, durably bool) error {
+	if durably {
+		if err := p.f.Sync(); err != nil {
+			return &FileError{Op: "writing", Path: p.path, Err: err}
+		}
 	}
 	if err := os.Rename(p.path, dest); err != nil {
 		return &FileError{Op: "renaming", Path: p.path, Err: err}
+	}
+	if !durably {
+		return nil
 	}
 	return syncDir(filepath.Dir(dest))
 }

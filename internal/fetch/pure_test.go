@@ -72,6 +72,36 @@ func TestBackoffGrowsAndIsBounded(t *testing.T) {
 	}
 }
 
+func TestSmallAnswersAreTriedAgain(t *testing.T) {
+	passing := errors.New("a cut")
+	for _, c := range []struct {
+		name  string
+		err   error
+		fails int
+		calls int
+		ok    bool
+	}{
+		{"a cut, once", passing, 1, 2, true},
+		{"a cut, always", passing, 9, 3, false},
+		{"not there", fs.ErrNotExist, 9, 1, false},
+		{"a server's mistake", &StatusError{Code: 502}, 2, 3, true},
+		{"a refusal", &StatusError{Code: 403}, 9, 1, false},
+		{"a limit of an hour", &StatusError{Code: 429, After: time.Hour}, 9, 1, false},
+		{"no answer in time", &stallError{time.Second}, 9, 1, false},
+	} {
+		calls, told := 0, 0
+		err := Retry(t.Context(), 3, time.Microsecond, func(error, time.Duration) { told++ }, func() error {
+			if calls++; calls <= c.fails {
+				return c.err
+			}
+			return nil
+		})
+		if (err == nil) != c.ok || calls != c.calls || told != calls-1 {
+			t.Errorf("%s: %d calls, told %d times, %v", c.name, calls, told, err)
+		}
+	}
+}
+
 func TestFileErrorsNameTheFileOnceAndTheCure(t *testing.T) {
 	const path = "/data/llcuda/downloads/x.unverified"
 	for _, c := range []struct {

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io/fs"
@@ -52,4 +53,33 @@ func noResume(err error) bool {
 func outOfRange(err error) bool {
 	var e interface{ OutOfRange() bool }
 	return errors.As(err, &e) && e.OutOfRange()
+}
+
+// Retry calls f until it succeeds, at most tries times, with pauses that begin
+// at base: for small answers, that nothing of is worth keeping. What is final or
+// timed out, and what asks for a longer pause than File would make, is not tried
+// again; see [Opener] for the methods that say so. retrying is told why and for
+// how long it pauses; nil = nobody.
+func Retry(ctx context.Context, tries int, base time.Duration, retrying func(err error, pause time.Duration), f func() error) error {
+	for n := 1; ; n++ {
+		err := f()
+		var late interface{ Timeout() bool }
+		if err == nil || ctx.Err() != nil || n >= tries || permanent(err) || errors.As(err, &late) && late.Timeout() {
+			return err
+		}
+		pause := max(backoff(base, n), retryAfter(err))
+		if pause > longestPause {
+			return err
+		}
+		if retrying != nil {
+			retrying(err, pause)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		case <-timer.C:
+		}
+	}
 }

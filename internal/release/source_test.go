@@ -341,11 +341,22 @@ func TestRepliesOfHostsBecomeTypedErrors(t *testing.T) {
 }
 
 func TestFileThatChangedBetweenTwoHalvesIsNoticed(t *testing.T) {
+	for _, header := range []string{"ETag", "Last-Modified"} {
+		t.Run(header, func(t *testing.T) { changedBetweenHalves(t, header) })
+	}
+}
+
+func changedBetweenHalves(t *testing.T, header string) {
 	var version atomic.Int32
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		v := version.Load()
-		w.Header().Set("ETag", fmt.Sprintf(`"%d"`, v))
-		http.ServeContent(w, r, "part", time.Time{}, strings.NewReader(strings.Repeat(fmt.Sprint(v), 100)))
+		modified := time.Time{}
+		if header == "ETag" {
+			w.Header().Set(header, fmt.Sprintf(`"%d"`, v))
+		} else {
+			modified = time.Unix(1_700_000_000+int64(v), 0)
+		}
+		http.ServeContent(w, r, "part", modified, strings.NewReader(strings.Repeat(fmt.Sprint(v), 100)))
 	})
 	s := parse(t, srv.URL, Options{})
 	read := func(offset int64) (string, error) {

@@ -113,7 +113,7 @@ func faults() []fault {
 	}
 	var all []fault
 	for tenth := 1; tenth <= 9; tenth++ {
-		all = append(all, fault{name: fmt.Sprintf("cut after %d tenths", tenth), web: once(func(m *mirror, w http.ResponseWriter, r *http.Request) {
+		all = append(all, fault{name: fmt.Sprintf("cut at %d%% of the file", 10*tenth), web: once(func(m *mirror, w http.ResponseWriter, r *http.Request) {
 			m.cut(w, r, len(m.app)*tenth/10)
 		})})
 	}

@@ -80,6 +80,7 @@ func (w *session) addPart(ctx context.Context, p wantedPart, in InstallInput, pr
 	o.Open, o.OpenRange = in.opener(p.Part), in.rangeOpener(p.Part)
 	o.Dest, o.Name, o.Size, o.SHA256 = w.path(p.download()), p.Name, p.Size, p.hex
 	o.Progress, o.Log = progress, in.Log
+	o.NoSync = true     // it is gone when its part is there, and hashed again if it is not
 	if p.Unpacked > 0 { // else nothing signed bounds what wrong bytes unpack to
 		o.Follow = u.follow
 	}

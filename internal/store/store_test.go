@@ -271,6 +271,42 @@ func TestManifestsOfSources(t *testing.T) {
 	}
 }
 
+func TestTheReleaseInUseIsRememberedApartFromTheLastSeen(t *testing.T) {
+	s := newStore(t)
+	if _, _, err := s.UsedManifest("dir:/x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if err := s.SaveManifest("dir:/x", []byte("one"), []byte("s1"), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.UseManifest("dir:/x", []byte("one"), []byte("s1"), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveManifest("dir:/x", []byte("two"), []byte("s2"), 2); err != nil {
+		t.Fatal(err)
+	}
+	raw, sig, err := s.UsedManifest("dir:/x")
+	if string(raw) != "one" || string(sig) != "s1" || err != nil || s.Sequence("dir:/x") != 2 {
+		t.Errorf("%q %q %v, sequence %d", raw, sig, err, s.Sequence("dir:/x"))
+	}
+	before := snapshot(t, s.dir)
+	if err := s.UseManifest("dir:/x", []byte("one"), []byte("s1"), 1); err != nil || snapshot(t, s.dir) != before {
+		t.Error("the same again was written", err)
+	}
+	if _, err := s.GC(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.UsedManifest("dir:/x"); err != nil {
+		t.Error("gc took it:", err)
+	}
+	if err := s.RemoveAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.UsedManifest("dir:/x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("rm --all left it:", err)
+	}
+}
+
 func TestTheHighestSequenceWinsAmongMany(t *testing.T) {
 	s := newStore(t)
 	var wg sync.WaitGroup
