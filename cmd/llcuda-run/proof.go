@@ -244,11 +244,14 @@ func describeProof(bundle string, r prove.Report) string {
 		worst = max(worst, d.MaxDifference)
 		names = append(names, d.Title())
 	}
-	how := ""
+	how, whose := "", "the CPU's"
 	if r.Native {
 		how = ", without the driver's compiler"
 	}
-	return fmt.Sprintf("proved %s on %s%s: log-probabilities within %.2f of the CPU's, in %.1f s", bundle, strings.Join(names, ", "), how, worst, r.Seconds)
+	if r.Devices[0].Index < 0 && r.Devices[0].Layers == 0 { // the CPU itself
+		whose = "what they should be"
+	}
+	return fmt.Sprintf("proved %s on %s%s: log-probabilities within %.2f of %s, in %.1f s", bundle, strings.Join(names, ", "), how, worst, whose, r.Seconds)
 }
 
 // tellFailure says on stderr why a bundle failed.

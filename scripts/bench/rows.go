@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// row is one line of the table. To add one, such as plain cmake against build
-// or plain llama-server against serve, write its measure.
+// row is one line of the table. To add one, such as plain cmake against build,
+// write its measure.
 type row struct {
 	what    string
 	measure func(ctx context.Context, b bench) (ours, rival samples, rivalName string, err error)
@@ -29,6 +29,7 @@ var rows = []row{
 	{"inspect, 1.6 GB folder with cuBLAS", inspectFolder},
 	{"verify, packed part of 533 MB", verifyPart},
 	{"pack, 20 MB of CPU backends", packFolder},
+	{"serve to the first answer, on the CPU", serveModel},
 }
 
 // lists are the two questions that tell what a library holds.
