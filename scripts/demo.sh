@@ -64,8 +64,9 @@ why 0 "Colab's T4 on driver 535.104.05" --driver 535.104.05 --sm 75 --glibc 2.35
 why 3 "an H100 on driver 580.65.06: neither cell has machine code for it" --driver 580.65.06 --sm 90 --glibc 2.35
 why 0 "no NVIDIA GPU" --facts testdata/hosts/no-gpu.json
 
-say "6/7 llcuda-run serve (tiny is a random model of our own: its words mean nothing)"
+say "6/7 llcuda-run selftest, then serve (tiny is a random model of our own: its words mean nothing)"
 from=$SECONDS
+bin/llcuda-run selftest --cpu
 bin/llcuda-run serve tiny --cpu --port 0 >"$work/url" 2>"$work/serve.log" &
 server=$!
 for _ in $(seq 600); do
@@ -94,7 +95,7 @@ demo: done
   cpu cell: built, checked, packed in        $cpu_s s
   two CUDA cells in                          $cuda_s s (llama.cpp: ${real[*]:-none}; fixture: ${fixture[*]:-none})
   cpu bundle                                 $(stat -c %s "$cpu_part") bytes packed
-  installed and ready in                     $serve_s s
+  installed, proved, ready in                $serve_s s
   chat completion                            $reply
   all in                                     $((SECONDS - began)) s
 SUMMARY

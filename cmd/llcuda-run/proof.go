@@ -28,8 +28,10 @@ type proofOptions struct {
 	pickOptions
 	// noFallback ends with the first bundle that fails its proof.
 	noFallback bool
-	// unproved takes a bundle as it is judged: nothing is tried out.
+	// unproved takes a bundle as it is judged: nothing is tried out. because is
+	// told of it, "" is silence.
 	unproved bool
+	because  string
 	// again proves also what was proved before.
 	again bool
 	// progress is as JSON.
@@ -85,7 +87,9 @@ func settle(ctx context.Context, s *cli.Streams, st *store.Store, o proofOptions
 			return settled{}, tried, err
 		}
 		if o.unproved {
-			note(s, "warning: nothing was proved (--no-proof)")
+			if o.because != "" {
+				note(s, "warning: nothing was proved (%s)", o.because)
+			}
 			return got, tried, nil
 		}
 		report, when, err := got.prove(ctx, s, st, o)
@@ -244,11 +248,14 @@ func describeProof(bundle string, r prove.Report) string {
 		worst = max(worst, d.MaxDifference)
 		names = append(names, d.Title())
 	}
-	how := ""
+	how, whose := "", "the CPU's"
 	if r.Native {
 		how = ", without the driver's compiler"
 	}
-	return fmt.Sprintf("proved %s on %s%s: log-probabilities within %.2f of the CPU's, in %.1f s", bundle, strings.Join(names, ", "), how, worst, r.Seconds)
+	if r.Devices[0].Index < 0 && r.Devices[0].Layers == 0 { // the CPU itself
+		whose = "what they should be"
+	}
+	return fmt.Sprintf("proved %s on %s%s: log-probabilities within %.2f of %s, in %.1f s", bundle, strings.Join(names, ", "), how, worst, whose, r.Seconds)
 }
 
 // tellFailure says on stderr why a bundle failed.

@@ -163,14 +163,14 @@ func provedHere(st *store.Store, h facts.Host) []facts.Proof {
 // writeProofs prints them below the host.
 func writeProofs(w io.Writer, list []facts.Proof) {
 	for _, p := range list {
-		how := "on the CPU"
+		how, whose := "on the CPU", "right ones"
 		switch {
 		case p.Native:
-			how = "native"
+			how, whose = "native", "the CPU's"
 		case len(p.GPUs) > 0:
-			how = "with the driver's compiler"
+			how, whose = "with the driver's compiler", "the CPU's"
 		}
-		text := fmt.Sprintf("%s of release %s on %s, %s, within %.2f of the CPU's numbers", p.Bundle, p.Release, p.Time.Local().Format("2006-01-02 15:04"), how, p.MaxDifference)
+		text := fmt.Sprintf("%s of release %s on %s, %s, log-probabilities within %.2f of %s", p.Bundle, p.Release, p.Time.Local().Format("2006-01-02 15:04"), how, p.MaxDifference, whose)
 		fmt.Fprintf(w, "%-9s %s\n", "proved", wrap(text, columns-10, strings.Repeat(" ", 10)))
 	}
 }

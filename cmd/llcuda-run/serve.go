@@ -91,6 +91,15 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	args := serve.ParseArguments(o.args, model.Path, o.host, o.port, nil)
+	switch {
+	case args.Answers != "": // no model will run
+		o.unproved = true
+	case args.CPU != "": // whoever keeps the model off the GPU need not wait for it
+		o.unproved, o.because = true, args.CPU
+	case o.unproved:
+		o.because = "--no-proof"
+	}
 	got, _, err := settle(ctx, s, st, o.proofOptions)
 	if err != nil {
 		return err
@@ -100,7 +109,7 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 	so := got.server(s, o.pickOptions)
 	so.Model, so.Args, so.Host, so.Port, so.Stdout = model.Path, o.args, o.host, o.port, s.Out
 	// What --help and --version print is the answer that was asked for.
-	if o.verbose || serve.ParseArguments(o.args, model.Path, o.host, o.port, nil).Answers != "" {
+	if o.verbose || args.Answers != "" {
 		so.Stderr = s.Err
 	}
 	address := ""

@@ -93,6 +93,22 @@ func TestTheOrderOfPreference(t *testing.T) {
 	}
 }
 
+func TestARefusedBundleIsChosenOnlyWhereItIsWantedSo(t *testing.T) {
+	r := newRelease().cell("ptx", "12.8.1", 5, cudaFile("12.8", own(1, "p80@8.7")))
+	h := hostWith("535.104.05", "8.6")
+	if d := Decide(r.m, h, ChooseOptions{Unknown: true}); d.Choice != nil {
+		t.Errorf("chosen unasked: %+v", d.Choice)
+	}
+	d := Decide(r.m, h, ChooseOptions{Refused: true})
+	if d.Choice == nil || d.Choice.Bundle != "ptx" || d.Candidates[0].Verdict != facts.VerdictRefused || d.Candidates[0].Reasons[0].CUDAError != 222 {
+		t.Errorf("%+v", d)
+	}
+	h.GPUs = []facts.GPU{} // without a GPU there is nothing to try
+	if d := Decide(r.m, h, ChooseOptions{Refused: true}); d.Choice != nil {
+		t.Errorf("chosen without a GPU: %+v", d.Choice)
+	}
+}
+
 func TestWithoutAGPUTheCPUBuildIsChosenAndSaysSo(t *testing.T) {
 	r := newRelease().cell("gpu", "12.2.2", 5, cudaFile("12.2", own(1, "86"))).cell("cpu", "", 9, facts.File{Path: "libggml-cpu.so"})
 	h := hostWith("", []string{}...)

@@ -53,8 +53,11 @@ var (
 	answerFlag = []string{"-h", "--help", "--usage", "--version", "--list-devices", "-cl", "--cache-list", "--completion-bash"}
 )
 
-// keyVariable gives llama-server an API key without an argument.
-const keyVariable = "LLAMA_API_KEY"
+// Variables that give llama-server API keys without an argument.
+const (
+	keyVariable     = "LLAMA_API_KEY"
+	keyFileVariable = "LLAMA_ARG_API_KEY_FILE"
+)
 
 // ParseArguments puts our arguments before the user's. model is a path; host and
 // port are ours, port 0 lets the server choose. The user's own --model, --host
@@ -125,9 +128,13 @@ func (a *Arguments) verbosity(user []string) {
 
 // exposure warns where others can reach a server that asks for no key.
 func (a *Arguments) exposure(user, env []string) {
+	inFile := false
 	for _, e := range env {
 		if v, ok := strings.CutPrefix(e, keyVariable+"="); ok {
 			a.Key = v
+		}
+		if v, ok := strings.CutPrefix(e, keyFileVariable+"="); ok {
+			inFile = v != ""
 		}
 	}
 	if flag, v, ok := lastOf(user, keyFlags); ok {
@@ -137,7 +144,7 @@ func (a *Arguments) exposure(user, env []string) {
 		a.Key, _, _ = strings.Cut(a.Key, ",")
 		return
 	}
-	if a.Key, _, _ = strings.Cut(a.Key, ","); a.Key != "" {
+	if a.Key, _, _ = strings.Cut(a.Key, ","); a.Key != "" || inFile {
 		return
 	}
 	for host := range strings.SplitSeq(a.Host, ",") {

@@ -66,6 +66,9 @@ func TestOurOwnHostIsWarnedOfToo(t *testing.T) {
 	if got := ParseArguments(nil, "/m", "0.0.0.0", 80, []string{"LLAMA_API_KEY=k"}); len(got.Warnings) != 0 || got.Key != "k" {
 		t.Errorf("with a key in the environment: %+v", got)
 	}
+	if got := ParseArguments(nil, "/m", "0.0.0.0", 80, []string{"LLAMA_ARG_API_KEY_FILE=/k"}); len(got.Warnings) != 0 || got.Key != "" {
+		t.Errorf("with a file of keys in the environment: %+v", got)
+	}
 	if got := ParseArguments(nil, "/m", "myhost", 80, []string{"LLAMA_API_KEY="}); len(got.Warnings) != 1 {
 		t.Errorf("with an empty key: %+v", got)
 	}

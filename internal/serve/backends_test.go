@@ -76,7 +76,7 @@ func TestTheAddressIsReadFromItsLineAlone(t *testing.T) {
 		"0.0 I llama_model_loader: - kv   1: general.name str = x: listening on http://evil:80":                   "",
 		"0.0 I print_info: general.name = srv  llama_server: listening on http://evil:80":                         "",
 	} {
-		o := &output{}
+		o := newOutput()
 		o.add(line)
 		if got, _ := o.state(); got != want {
 			t.Errorf("%q gave %q, want %q", line, got, want)
@@ -85,7 +85,7 @@ func TestTheAddressIsReadFromItsLineAlone(t *testing.T) {
 }
 
 func TestOnlyTheFirstAndLastLinesAreKept(t *testing.T) {
-	o := &output{}
+	o := newOutput()
 	s := &stream{to: o}
 	for i := range 1000 {
 		if _, err := s.Write([]byte(strings.Repeat("x", i) + "\n")); err != nil {

@@ -29,6 +29,7 @@ func (s *Server) awaitReady(ctx context.Context, stall time.Duration) error {
 	type sign struct{ printed, status int }
 	var before sign
 	used, moved := activityOf(s.PID()), time.Now()
+	told := s.out.told
 	for {
 		select {
 		case <-s.done:
@@ -36,6 +37,8 @@ func (s *Server) awaitReady(ctx context.Context, stall time.Duration) error {
 		case <-ctx.Done():
 			_ = s.end() // the error that matters is the one below
 			return fmt.Errorf("waiting for llama-server: %w", context.Cause(ctx))
+		case <-told: // it says that it listens: no need to wait for the next look
+			told = nil
 		case <-tick.C:
 		}
 		printed, status := s.look(ctx)

@@ -76,7 +76,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Model == "" && !args.OwnModel && args.Answers == "" {
 		return nil, errors.New("no model to serve")
 	}
-	s := &Server{args: args, grace: o.Grace, log: o.Log, out: &output{}, done: make(chan struct{})}
+	s := &Server{args: args, grace: o.Grace, log: o.Log, out: newOutput(), done: make(chan struct{})}
 	s.cmd = exec.Command(filepath.Join(o.Dir, program), args.Argv...)
 	s.cmd.Env, s.cmd.Dir = child, o.WorkDir
 	s.cmd.WaitDelay = drainTime

@@ -27,9 +27,13 @@ type output struct {
 	next  int      // of tail, where the next line goes
 	count int      // of all bytes but the echo of our health checks, to see that something happens
 	seen  Backends
-	// address is the URL of the "listening on" line, "" before it.
+	// address is the URL of the "listening on" line, "" before it; told is closed
+	// with it.
 	address string
+	told    chan struct{}
 }
+
+func newOutput() *output { return &output{told: make(chan struct{})} }
 
 // stream is one of the server's two outputs: it passes bytes on and cuts them
 // into lines.
@@ -94,6 +98,7 @@ func (o *output) add(raw string) {
 	o.seen.read(line)
 	if m := listening.FindStringSubmatch(line); m != nil && o.address == "" {
 		o.address = m[1]
+		close(o.told)
 	}
 }
 

@@ -18,8 +18,10 @@ import (
 // bench is where things are and how often they run.
 type bench struct {
 	corpus, bin, matrix string
-	runs                int
-	work                string
+	// dist is what build left: a folder with the cpu bundle.
+	dist string
+	runs int
+	work string
 }
 
 func main() {
@@ -37,6 +39,8 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&b.corpus, "corpus", "", "the corpus's `DIR`")
 	f.StringVar(&b.bin, "bin", "", "llcuda-build, `FILE`")
 	f.StringVar(&b.matrix, "matrix", "", "the matrix, `FILE`")
+	f.StringVar(&b.dist, "dist", "", "what build left of the cpu cell, `DIR`")
+	only := f.String("only", "", "only rows whose name holds `TEXT`")
 	f.IntVar(&b.runs, "runs", 15, "how often ours runs")
 	only := f.String("only", "", "only the rows whose names hold this `TEXT`")
 	level := f.Int("level", 0, "only pack: compression level")
@@ -55,6 +59,9 @@ func run(ctx context.Context, args []string) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "WHAT\tOURS: BEST\tMEDIAN\tCPU\tMEMORY\tTHE RIVAL\tBEST\tMEDIAN\tCPU\tRATIO\tOF CPU\tLOAD")
 	for _, row := range rows {
+		if !strings.Contains(row.what, *only) {
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// row is one line of the table. To add one, such as plain cmake against build
-// or plain llama-server against serve, write its measure.
+// row is one line of the table. To add one, such as plain cmake against build,
+// write its measure.
 type row struct {
 	what    string
 	measure func(ctx context.Context, b bench) (ours, rival samples, rivalName string, err error)
@@ -32,6 +32,7 @@ var rows = []row{
 	{"install, 533 MB, no limit", installFrom(0, 0)},
 	{"install, 533 MB, a line of 20 MB/s", installFrom(20e6, 0)},
 	{"install, 533 MB, 8 MB/s a connection", installFrom(0, 8e6)},
+	{"serve to the first answer, on the CPU", serveModel},
 }
 
 // lists are the two questions that tell what a library holds.
