@@ -146,3 +146,16 @@ func (t *toolkit) sameMajor(sms []string) []string {
 	}
 	return keep
 }
+
+// MaxGlibc is the newest glibc that files of a toolkit's image may ask for, or of
+// a stand-in for it; "" promises nothing: a host's own tools, another toolkit.
+func (m *Matrix) MaxGlibc(version, image string, standIn bool) string {
+	t := m.toolkits[version]
+	switch {
+	case t == nil || image == BuilderHost:
+		return ""
+	case standIn && t.standInGlibc.S != "":
+		return t.standInGlibc.S
+	}
+	return m.systems[t.system.S].glibc.S
+}

@@ -33,6 +33,7 @@ type buildOptions struct {
 	jobs       int
 	parallel   int
 	timings    bool
+	runtime    []string
 	partial    bool
 	cacheDir   string
 }
@@ -73,6 +74,7 @@ matrix promises, or each hole is named and the build fails (the parts stay).
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "compile `N` files of a cell at once")
 	f.IntVar(&o.parallel, "parallel", 2, "build `N` cells at once")
 	f.BoolVar(&o.timings, "timings", false, "print where the time went")
+	f.StringSliceVar(&o.runtime, "runtime", nil, "how bundles get the CUDA runtime, `host,lean,stock`, in place of the matrix's word")
 	f.BoolVar(&o.partial, "partial", false, "do not hold the whole matrix against its promise")
 	return c
 }
@@ -88,6 +90,9 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 		return cli.Usagef("--builder %q: it is dagger or host", o.builder)
 	}
 	// What is wrong with the command line is said before anything is fetched.
+	if err := m.CheckRuntime(o.runtime); err != nil {
+		return &cli.Error{Err: err, Code: cli.ExitUsage}
+	}
 	if _, err := plansFor(m, cells, matrix.PlanOptions{Dirs: matrix.ContainerDirs, ImageFor: images, Builder: o.builder}); err != nil {
 		return err
 	}
@@ -130,7 +135,7 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 
 	// On a host ccache is used where it is there; images always have it.
 	_, noCcache := exec.LookPath("ccache")
-	job := cellJob{options: o, matrix: m, builder: builder, tree: tree, progress: progress,
+	job := cellJob{options: o, matrix: m, builder: builder, tree: tree, progress: progress, runtimes: &runtimeShop{made: map[string]func() (builtRuntime, error){}},
 		plan: matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder, Ccache: noCcache == nil}}
 	built := make([]builtCell, len(cells))
 	errs := make([]error, len(cells))

@@ -29,6 +29,8 @@ type cellJob struct {
 	builder  ci.Builder
 	tree     source.Tree
 	progress *cli.Progress
+	// runtimes are the parts that cells share.
+	runtimes *runtimeShop
 }
 
 // builtCell is what one cell left in the output folder.
@@ -115,10 +117,13 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	part := appPart(name, packed, report)
 	bundle := bundles.Bundle{ID: cell.ID, Cell: cell.ID, Platform: cell.Platform, Toolkit: cell.Toolkit,
 		Image: info.Image, Source: info.Source, Faster: cell.Faster, App: packed.Digest}
+	parts := map[string]bundles.Part{packed.Digest: part}
 	if compat.NeedsCUDA(part.Needs) {
-		bundle.Runtime = []string{bundles.RuntimeHost}
+		if bundle.Runtime, err = j.addRuntimes(ctx, cell, result.Dir, parts); err != nil {
+			return builtCell{}, err
+		}
 	}
-	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: map[string]bundles.Part{packed.Digest: part}}
+	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: parts}
 	if err := j.place(ctx, work, result.Dir, name, fragment); err != nil {
 		return builtCell{}, err
 	}
@@ -155,7 +160,7 @@ func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bun
 	if err := os.Rename(dir, cell); err != nil {
 		return err
 	}
-	return dropOldParts(out, fragment.Bundle.ID, part)
+	return errors.Join(dropOldParts(out, fragment.Bundle.ID, part), dropOldRuntimes(out))
 }
 
 // dropOldParts removes parts of a cell that its fragment no longer names.
