@@ -49,7 +49,7 @@ func build(t *testing.T, out, cell, toolkit, ref string, cmake ...string) (code 
 	var stdout, stderr bytes.Buffer
 	s := cli.NewStreams(strings.NewReader(""), &stdout, &stderr, os.Environ())
 	code = run(context.Background(), []string{"build", cell, "--matrix", file, "--source", "../../testdata/fixture",
-		"--image", toolkit + "=" + ref, "--out", out}, s)
+		"--image", toolkit + "=" + ref, "--out", out, "--runtime", "host"}, s)
 	return code, stderr.String()
 }
 
