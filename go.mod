@@ -5,6 +5,7 @@ go 1.25.6
 require (
 	aead.dev/minisign v0.3.0 // signs and verifies manifests; its files are minisign's (bundles)
 	dagger.io/dagger v0.19.10 // containers; asked for, and the version whose engine builds from modules (ci/engine)
+	github.com/DataDog/zstd v1.5.7 // libzstd itself, with threads, to pack: smaller, and its version decides the bytes (bundles)
 	github.com/Masterminds/semver/v3 v3.5.0 // toolkit versions (matrix)
 	github.com/NVIDIA/go-nvml v0.13.4-1 // what the driver says of GPUs (internal/host)
 	github.com/google/go-github/v60 v60.0.0 // releases on GitHub (internal/release)
@@ -14,7 +15,6 @@ require (
 	github.com/pierrec/lz4/v4 v4.1.33 // LZ4 frames in fat binaries (internal/inspect)
 	github.com/spf13/cobra v1.10.2 // flags after arguments, --, completion (cmd)
 	github.com/spf13/pflag v1.0.9 // the flags of cobra (cmd)
-	github.com/valyala/gozstd v1.27.0 // libzstd itself to pack: smaller, and its version decides the bytes (bundles)
 	go.yaml.in/yaml/v3 v3.0.6 // the matrix, with line numbers (matrix)
 	golang.org/x/sync v0.19.0 // errgroup (cmd, internal/inspect)
 	golang.org/x/sys v0.40.0 // flock, waitid, statfs (internal/store, internal/serve)

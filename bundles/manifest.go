@@ -142,7 +142,7 @@ type Source struct {
 	Fixture bool `json:"fixture,omitempty"`
 }
 
-// Info is bundle.json: what an app part says of itself.
+// Info is bundle.json: what a part says of itself.
 type Info struct {
 	Schema   int    `json:"schema"`
 	Cell     string `json:"cell"`
@@ -159,6 +159,10 @@ type Info struct {
 	Key string `json:"key"`
 	// Tool is the version of llcuda-build.
 	Tool string `json:"tool"`
+	// Form of a runtime part, "lean" or "stock", and what a lean one kept; empty in
+	// an app part.
+	Form string `json:"form,omitempty"`
+	Lean *Lean  `json:"lean,omitempty"`
 }
 
 // Fragment is what `build` leaves in dist/ for one bundle, and `publish` joins

@@ -10,11 +10,12 @@ import (
 	"io"
 	"math/bits"
 	"os"
+	"runtime"
 	"time"
 )
 
-// Defaults of PackOptions, measured on a real bundle: they make 21.2 MB where
-// the best of a pure Go encoder makes 24.7.
+// Defaults of PackOptions, measured on real bundles (docs/performance.md): they
+// make 21.2 MB where the best of a pure Go encoder makes 24.7.
 const (
 	DefaultLevel     = 19
 	DefaultWindowLog = 27
@@ -33,6 +34,10 @@ type PackOptions struct {
 	// WindowLog is log2 of the window in bytes, 10 to 27; 0 =
 	// DefaultWindowLog. 27 is the most that a reader accepts unasked.
 	WindowLog int
+	// Workers are the threads that compress, 1 or more; 0 = as many as this
+	// process may use, 16 at most. They decide the time alone: the same folder gives the same
+	// bytes with any number. Each takes about 250 MB at the default level.
+	Workers int
 	// Progress is told of bytes packed, before compression; may be nil.
 	Progress func(done, total int64)
 }
@@ -49,8 +54,8 @@ type Packed struct {
 	Unpacked int64
 }
 
-// Pack writes the folder dir to w as a tar compressed with libzstd in one
-// thread. The bytes depend on names, contents, executable bits and link
+// Pack writes the folder dir to w as a tar compressed with libzstd, which cuts it
+// into jobs of one size for all its threads. The bytes depend on names, contents, executable bits and link
 // targets only: entries are sorted by path, and carry no owner, no time and no
 // mode but 0755 and 0644. A folder that holds anything but files, folders and
 // symlinks to files beside them is refused, and so is a set-user-id file.
@@ -65,18 +70,9 @@ func Pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 }
 
 func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, error) {
-	level, window := o.Level, o.WindowLog
-	if level == 0 {
-		level = DefaultLevel
-	}
-	if window == 0 {
-		window = DefaultWindowLog
-	}
-	if level < 1 || level > 22 {
-		return Packed{}, fmt.Errorf("compression level %d: not in 1 to 22", level)
-	}
-	if window < 10 || window > DefaultWindowLog {
-		return Packed{}, fmt.Errorf("window log %d: not in 10 to %d", window, DefaultWindowLog)
+	level, window, err := o.checked()
+	if err != nil {
+		return Packed{}, err
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -92,7 +88,7 @@ func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 		total += e.Size
 	}
 	sink := &countingHash{w: w, h: sha256.New()}
-	z, err := newCompressor(sink, level, windowFor(window, total, len(entries)))
+	z, err := newCompressor(sink, compression{level: level, windowLog: windowFor(window, total, len(entries)), workers: o.workers()})
 	if err != nil {
 		return Packed{}, err
 	}
@@ -182,6 +178,40 @@ func (p *packer) Write(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// checked are level and window, the defaults in place of zero.
+func (o PackOptions) checked() (level, window int, err error) {
+	level, window = o.Level, o.WindowLog
+	if level == 0 {
+		level = DefaultLevel
+	}
+	if window == 0 {
+		window = DefaultWindowLog
+	}
+	switch {
+	case level < 1 || level > 22:
+		return 0, 0, fmt.Errorf("compression level %d: not in 1 to 22", level)
+	case window < 10 || window > DefaultWindowLog:
+		return 0, 0, fmt.Errorf("window log %d: not in 10 to %d", window, DefaultWindowLog)
+	case o.Workers < 0:
+		return 0, 0, fmt.Errorf("%d workers", o.Workers)
+	}
+	return level, window, nil
+}
+
+// maxWorkers bounds the threads of one part, whose memory nobody asked for.
+const maxWorkers = 16
+
+// workers is never 0: that is libzstd's other way to compress, with other bytes.
+func (o PackOptions) workers() int {
+	if o.Workers > 0 {
+		return o.Workers
+	}
+	return min(runtime.GOMAXPROCS(0), maxWorkers)
+}
+
+// compression is what a compressor is made of.
+type compression struct{ level, windowLog, workers int }
 
 // compressor is a zstd stream: Close ends it, Release frees its memory.
 type compressor interface {

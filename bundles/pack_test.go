@@ -3,6 +3,7 @@ package bundles
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -102,7 +103,7 @@ func TestPackedBytesAreTheOnesOfThisLibzstd(t *testing.T) {
 	var b bytes.Buffer
 	p, err := Pack(t.Context(), writeSample(t, t.TempDir(), sample), &b, PackOptions{})
 	must(t, err)
-	const digest = "sha256:46fa20f2160f650f9598b4fe3cb35cdedc82ef180d1700b75b7456d863964bbc"
+	const digest = "sha256:ef025b43d0e3c044e7d1a191a71406347d2c111482e4615ba161aac9a3ee8c9c"
 	const contents = "sha256:2cf7939d24df5ca88541c850467cc24953c6d2e36b6b7152024ea637426c593f"
 	if p.Digest != digest || p.Contents != contents {
 		t.Errorf("packed %s with contents %s, was %s with %s", p.Digest, p.Contents, digest, contents)
@@ -217,5 +218,31 @@ func TestWindowShrinksOnlyWhereItLosesNothing(t *testing.T) {
 		if got := windowFor(27, c.total, 1); got != c.want {
 			t.Errorf("window of a tree of %d bytes is %d, want %d", c.total, got, c.want)
 		}
+	}
+}
+
+func TestSameBytesWithOneWorkerAndWithMany(t *testing.T) {
+	// More than one job of libzstd at this level (window log 20: 4 MiB a job), of
+	// text that repeats across the places where the jobs meet.
+	dir := t.TempDir()
+	var text bytes.Buffer
+	for i := 0; text.Len() < 11<<20; i++ {
+		fmt.Fprintf(&text, "%d %d kernel\n", i%7919, i*i)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "libggml-cuda.so"), text.Bytes(), 0o644))
+	var want []byte
+	for _, workers := range []int{1, 2, 3, 8} {
+		var b bytes.Buffer
+		p, err := Pack(t.Context(), dir, &b, PackOptions{Level: 3, WindowLog: 20, Workers: workers})
+		must(t, err)
+		if want == nil {
+			want = b.Bytes()
+		}
+		if !bytes.Equal(b.Bytes(), want) {
+			t.Errorf("%d workers give %d bytes %s, one gives %d others", workers, b.Len(), p.Digest, len(want))
+		}
+	}
+	if _, err := Unpack(t.Context(), bytes.NewReader(want), filepath.Join(t.TempDir(), "new"), UnpackOptions{}); err != nil {
+		t.Error(err)
 	}
 }

@@ -11,4 +11,4 @@ import (
 // unpack bundles, not pack them.
 var ErrNoLibzstd = errors.New("this program was built without libzstd (cgo) and can not pack")
 
-func newCompressor(io.Writer, int, int) (compressor, error) { return nil, ErrNoLibzstd }
+func newCompressor(io.Writer, compression) (compressor, error) { return nil, ErrNoLibzstd }

@@ -12,15 +12,16 @@ import (
 )
 
 var (
-	cellID   = lazyregexp.New(`^[a-z0-9][a-z0-9.-]*$`)
-	smName   = lazyregexp.New(`^[1-9][0-9]{1,2}[af]?$`)
-	plain12X = lazyregexp.New(`^12[0-9]$`)
-	envName  = lazyregexp.New(`^[A-Z_][A-Z0-9_]*$`)
-	imageRef = lazyregexp.New(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
-	cmakeArg = lazyregexp.New(`^-D([A-Za-z][A-Za-z0-9_]*)=(.*)$`)
-	fileName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$`)
-	ccName   = lazyregexp.New(`^[1-9][0-9]?\.[0-9]$`)
-	dotted   = lazyregexp.New(`^[0-9]{1,6}(\.[0-9]{1,6}){0,3}$`)
+	cellID     = lazyregexp.New(`^[a-z0-9][a-z0-9.-]*$`)
+	smName     = lazyregexp.New(`^[1-9][0-9]{1,2}[af]?$`)
+	plain12X   = lazyregexp.New(`^12[0-9]$`)
+	envName    = lazyregexp.New(`^[A-Z_][A-Z0-9_]*$`)
+	imageRef   = lazyregexp.New(`^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
+	cmakeArg   = lazyregexp.New(`^-D([A-Za-z][A-Za-z0-9_]*)=(.*)$`)
+	fileName   = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*$`)
+	ccName     = lazyregexp.New(`^[1-9][0-9]?\.[0-9]$`)
+	symbolName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	dotted     = lazyregexp.New(`^[0-9]{1,6}(\.[0-9]{1,6}){0,3}$`)
 )
 
 // platforms that a plan can be made for: the CPU variants that `expect` lists
@@ -69,6 +70,12 @@ func (m *Matrix) checkBuild(w *walker) {
 	set := map[string]int{}
 	w.checkCMake(b.cmake, set)
 	w.checkCMake(b.cmakeCUDA, set)
+	w.checkRuntime(b.runtime, b.runtimeCalls)
+	for _, call := range b.runtimeCalls {
+		if !symbolName.MatchString(call.S) {
+			w.fail(call.Line, "%q is no name of a function", call.S)
+		}
+	}
 	for _, list := range [][]text{b.targets, b.expect, b.expectCUDA} {
 		for _, f := range list {
 			if !fileName.MatchString(f.S) {
@@ -179,6 +186,10 @@ func (m *Matrix) checkCells(w *walker) {
 		}
 		m.checkPlatform(w, c.platform)
 		m.checkTargets(w, c)
+		w.checkRuntime(c.runtime, m.build.runtimeCalls)
+		if c.toolkit.S == "" && len(c.runtime) > 0 {
+			w.fail(c.runtime[0].Line, "cell %q has a CUDA runtime and no toolkit", c.id.S)
+		}
 	}
 }
 

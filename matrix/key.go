@@ -12,8 +12,13 @@ import (
 // wherever it is built.
 func (m *Matrix) key(c Cell, t *toolkit, images map[string]string, o PlanOptions) string {
 	o.Dirs, o.Jobs, o.Ccache = ContainerDirs, 0, true
-	c.Faster = nil // it decides a choice, not a byte
+	c.Faster, c.Runtime = nil, nil // they decide a choice, not a byte
 	p := m.plan(c, t, images, o)
+	return keyOf(p, o)
+}
+
+// keyOf hashes a plan whose folders are those of a container, and its source.
+func keyOf(p Plan, o PlanOptions) string {
 	source := o.Source
 	if source.Commit != "" || source.Tree != "" {
 		// The tree is known: where it came from does not change it.

@@ -28,6 +28,8 @@ type build struct {
 	targets, expect, expectCUDA []text
 	cmake, cmakeCUDA            []text
 	env                         map[string]text
+	// runtime are the forms for cells that name none; runtimeCalls what a lean one has.
+	runtime, runtimeCalls []text
 }
 
 type system struct {
@@ -61,6 +63,7 @@ type cell struct {
 	platform text
 	sms, ptx []text
 	faster   []text
+	runtime  []text
 	role     text
 	optional bool
 }
@@ -150,12 +153,14 @@ func (m *Matrix) read(w *walker, root *yaml.Node) {
 func (m *Matrix) readBuild(w *walker, n *yaml.Node) {
 	b := &m.build
 	w.mapping(n, "build", fields{
-		"targets":     func(_ text, n *yaml.Node) { b.targets = w.strs(n, "build.targets") },
-		"cmake":       func(_ text, n *yaml.Node) { b.cmake = w.strs(n, "build.cmake") },
-		"cmake_cuda":  func(_ text, n *yaml.Node) { b.cmakeCUDA = w.strs(n, "build.cmake_cuda") },
-		"expect":      func(_ text, n *yaml.Node) { b.expect = w.strs(n, "build.expect") },
-		"expect_cuda": func(_ text, n *yaml.Node) { b.expectCUDA = w.strs(n, "build.expect_cuda") },
-		"env":         func(_ text, n *yaml.Node) { b.env = readEnv(w, n, "build.env") },
+		"targets":       func(_ text, n *yaml.Node) { b.targets = w.strs(n, "build.targets") },
+		"cmake":         func(_ text, n *yaml.Node) { b.cmake = w.strs(n, "build.cmake") },
+		"cmake_cuda":    func(_ text, n *yaml.Node) { b.cmakeCUDA = w.strs(n, "build.cmake_cuda") },
+		"expect":        func(_ text, n *yaml.Node) { b.expect = w.strs(n, "build.expect") },
+		"expect_cuda":   func(_ text, n *yaml.Node) { b.expectCUDA = w.strs(n, "build.expect_cuda") },
+		"env":           func(_ text, n *yaml.Node) { b.env = readEnv(w, n, "build.env") },
+		"runtime":       func(_ text, n *yaml.Node) { b.runtime = w.strs(n, "build.runtime") },
+		"runtime_calls": func(_ text, n *yaml.Node) { b.runtimeCalls = w.strs(n, "build.runtime_calls") },
 	}, "targets", "cmake", "expect")
 }
 
@@ -235,6 +240,7 @@ func readCell(w *walker, n *yaml.Node) *cell {
 		"sms":      func(_ text, n *yaml.Node) { c.sms = w.strs(n, "sms") },
 		"ptx":      func(_ text, n *yaml.Node) { c.ptx = w.strs(n, "ptx") },
 		"faster":   func(_ text, n *yaml.Node) { c.faster = w.strs(n, "faster") },
+		"runtime":  func(_ text, n *yaml.Node) { c.runtime = w.strs(n, "runtime") },
 		"role":     func(_ text, n *yaml.Node) { c.role = w.str(n, "a cell's role") },
 		"optional": func(_ text, n *yaml.Node) { c.optional = w.boolean(n, "a cell's optional") },
 	}, "id")
@@ -310,7 +316,7 @@ func (m *Matrix) public(c *cell) Cell {
 		platform = m.platform.S
 	}
 	return Cell{ID: c.id.S, Toolkit: c.toolkit.S, Image: t.image.S, Platform: platform,
-		SMs: plain(c.sms), PTX: plain(c.ptx), Faster: faster(c.faster), Role: c.role.S, Glibc: m.systems[t.system.S].glibc.S}
+		SMs: plain(c.sms), PTX: plain(c.ptx), Faster: faster(c.faster), Runtime: m.runtimeOf(c), Role: c.role.S, Glibc: m.systems[t.system.S].glibc.S}
 }
 
 // faster is nil where a cell marks nothing.

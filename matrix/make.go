@@ -92,8 +92,9 @@ func (m *Matrix) Plan(c Cell, o PlanOptions) (Plan, error) {
 	return p, nil
 }
 
-// plan is Plan without checks and key.
-func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOptions) Plan {
+// place is where a plan runs: the image, made fit, and the environment of all
+// steps.
+func (m *Matrix) place(c Cell, t *toolkit, images map[string]string, o PlanOptions) Plan {
 	cuda := c.Toolkit != ""
 	p := Plan{Cell: c, Image: t.image.S, Dirs: o.Dirs, Fixture: o.Source.Fixture, ToolsFile: o.Dirs.Build + "/llcuda-tools.txt"}
 	env := map[string]string{"CCACHE_DIR": o.Dirs.Cache}
@@ -143,7 +144,13 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 		p.Env = append(p.Env, k+"="+v)
 	}
 	sort.Strings(p.Env)
+	return p
+}
 
+// plan is Plan without checks and key.
+func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOptions) Plan {
+	cuda := c.Toolkit != ""
+	p := m.place(c, t, images, o)
 	p.CMake = m.cmake(c, t, o)
 	p.Expect = slices.Concat(plain(m.build.targets), plain(m.build.expect))
 	if cuda {

@@ -16,6 +16,9 @@ type Cell struct {
 	// Faster are those of SMs on which the toolkit was measured to be faster than
 	// an older one: the runner then takes it before fewer bytes.
 	Faster []string `json:"faster,omitempty"`
+	// Runtime are the forms in which a bundle gets its CUDA runtime, best first:
+	// "host", "lean", "stock". Empty for a cell without a toolkit.
+	Runtime []string `json:"runtime,omitempty"`
 	// Role says in a few words what the cell is for.
 	Role string `json:"role,omitempty"`
 	// Glibc is that of the image's system, as the matrix states it: what the

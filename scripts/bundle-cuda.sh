@@ -10,7 +10,8 @@ shift 2
 # shellcheck disable=SC1091 # written by engine/up.sh
 [ ! -f "$CACHE/engine/run/env" ] || . "$CACHE/engine/run/env"
 cd "$ROOT"
-args=(build "$@" --out "$out" --timings)
+# A stock runtime is hundreds of MB to pack: RUNTIME=host,stock asks for it.
+args=(build "$@" --out "$out" --timings --runtime "${RUNTIME:-host}")
 case $what in
 real) source_spec=$(scripts/source.sh); [ -z "$source_spec" ] || args+=(--source "$source_spec") ;;
 fixture) args+=(--source testdata/fixture) ;;

@@ -88,6 +88,22 @@ type Candidate struct {
 	// Reasons is the union over GPUs, and what concerns the whole host.
 	Reasons []Reason     `json:"reasons"`
 	GPUs    []GPUVerdict `json:"gpus"`
+	// Runtimes are the ways to the CUDA runtime that were tried, best first, up to
+	// the one that fits; nil where the bundle needs none or has no choice.
+	Runtimes []RuntimeVerdict `json:"runtimes,omitempty"`
+}
+
+// RuntimeVerdict is one way to a bundle's CUDA runtime.
+type RuntimeVerdict struct {
+	// Runtime is "host" or the digest of a runtime part, Form "host", "lean" or "stock".
+	Runtime string `json:"runtime"`
+	Form    string `json:"form"`
+	// Verdict is that of the bundle with it.
+	Verdict string `json:"verdict"`
+	// Chosen marks the one that the candidate's verdict is of.
+	Chosen bool `json:"chosen,omitempty"`
+	// Text says in a sentence what it is, or what speaks against it.
+	Text string `json:"text"`
 }
 
 // Choice is the one bundle that will be used.
@@ -97,6 +113,10 @@ type Choice struct {
 	Via string `json:"via"`
 	// Runtime is "host", the digest of a runtime part, or "" where none is needed.
 	Runtime string `json:"runtime,omitempty"`
+	// RuntimeForm is "host", "lean" or "stock"; RuntimeBecause says why none of the
+	// better ones, where there are such.
+	RuntimeForm    string `json:"runtime_form,omitempty"`
+	RuntimeBecause string `json:"runtime_because,omitempty"`
 	// Hide lists GPUs that must be hidden for the choice to hold.
 	Hide []int `json:"hide"`
 }

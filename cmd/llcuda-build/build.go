@@ -30,6 +30,7 @@ type buildOptions struct {
 	parallel   int
 	timings    bool
 	force      bool
+	runtime    []string
 	partial    bool
 	cacheDir   string
 }
@@ -75,6 +76,7 @@ matrix promises, or each hole is named and the build fails (the parts stay).
 	f.IntVar(&o.parallel, "parallel", 0, "build `N` cells at once; 0: by memory, at most 2")
 	f.BoolVar(&o.force, "force", false, "build cells that are unchanged, too")
 	f.BoolVar(&o.timings, "timings", false, "print where the time went; logs/timings.json and logs/timings.svg in --out have it too")
+	f.StringSliceVar(&o.runtime, "runtime", nil, "how bundles get the CUDA runtime, `host,lean,stock`, in place of the matrix's word")
 	f.BoolVar(&o.partial, "partial", false, "do not hold the whole matrix against its promise")
 	return c
 }
@@ -93,6 +95,9 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 		return cli.Usagef("--jobs %d, --parallel %d: neither can be less than 0", o.jobs, o.parallel)
 	}
 	// What is wrong with the command line is said before anything is fetched.
+	if err := m.CheckRuntime(o.runtime); err != nil {
+		return &cli.Error{Err: err, Code: cli.ExitUsage}
+	}
 	if _, err := plansFor(m, cells, matrix.PlanOptions{Dirs: matrix.ContainerDirs, ImageFor: images, Builder: o.builder}); err != nil {
 		return err
 	}
@@ -134,7 +139,8 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	// On a host ccache is used where it is there; images always have it.
 	_, noCcache := exec.LookPath("ccache")
 	job := cellJob{options: o, matrix: m, tree: tree, progress: progress, times: times, env: s.EnvMap(),
-		plan: matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Builder: o.builder, Ccache: noCcache == nil}}
+		runtimes: &runtimeShop{made: map[string]func() (builtRuntime, error){}},
+		plan:     matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Builder: o.builder, Ccache: noCcache == nil}}
 	built, errs, err := job.all(ctx, s, cells)
 	if err != nil {
 		return err

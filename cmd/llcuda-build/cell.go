@@ -34,6 +34,8 @@ type cellJob struct {
 	env      map[string]string
 	// programs are the digests of what builds and checks; nil where not known.
 	programs []string
+	// runtimes are the parts that cells share.
+	runtimes *runtimeShop
 }
 
 // builtCell is what one cell left in the output folder.
@@ -118,10 +120,14 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 	part := appPart(name, packed, report)
 	bundle := bundles.Bundle{ID: cell.ID, Cell: cell.ID, Platform: cell.Platform, Toolkit: cell.Toolkit,
 		Image: info.Image, Source: info.Source, Faster: cell.Faster, App: packed.Digest}
+	parts := map[string]bundles.Part{packed.Digest: part}
 	if compat.NeedsCUDA(part.Needs) {
-		bundle.Runtime = []string{bundles.RuntimeHost}
+		lane.Begin("runtime")
+		if bundle.Runtime, err = j.addRuntimes(ctx, cell, result.Dir, parts); err != nil {
+			return builtCell{}, err
+		}
 	}
-	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: map[string]bundles.Part{packed.Digest: part}}
+	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: parts}
 	lane.Begin("place")
 	if err := j.place(ctx, work, result.Dir, name, fragment); err != nil {
 		return builtCell{}, err
@@ -164,7 +170,7 @@ func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bun
 	if err := os.Rename(dir, cell); err != nil {
 		return err
 	}
-	return dropOldParts(out, fragment.Bundle.ID, part)
+	return errors.Join(dropOldParts(out, fragment.Bundle.ID, part), dropOldRuntimes(out))
 }
 
 // dropOldParts removes parts of a cell that its fragment no longer names.

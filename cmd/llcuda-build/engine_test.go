@@ -49,7 +49,7 @@ func build(t *testing.T, out, cell, toolkit, ref string, cmake ...string) (code 
 	// testscript.Main has put both programs on PATH, side by side.
 	var stderr bytes.Buffer
 	cmd := exec.Command("llcuda-build", "build", cell, "--matrix", file, "--source", "../../testdata/fixture",
-		"--image", toolkit+"="+ref, "--out", out)
+		"--image", toolkit+"="+ref, "--out", out, "--runtime", "host")
 	cmd.Stderr = &stderr
 	err := cmd.Run()
 	if cmd.ProcessState == nil {

@@ -83,6 +83,9 @@ func TestScripts(t *testing.T) {
 	commands := clitest.Commands()
 	commands["opens"] = opens
 	commands["hub"] = hub(t)
+	commands["library"] = library
+	commands["two"] = two
+	commands["take"] = take
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		Cmds:               commands,
@@ -110,7 +113,7 @@ func tools(e *testscript.Env) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, name := range []string{"sh", "cat", "chmod", "cp", "getconf", "ls", "mkdir", "rm", "sed", "sleep"} {
+	for _, name := range []string{"sh", "cat", "chmod", "cp", "getconf", "ln", "ls", "mkdir", "readlink", "rm", "sed", "sleep"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			return fmt.Errorf("a plan's scripts call it: %w", err)
@@ -130,4 +133,56 @@ func tools(e *testscript.Env) error {
 	programs, _, _ := strings.Cut(e.Getenv("PATH"), string(filepath.ListSeparator))
 	e.Setenv("PATH", programs+string(filepath.ListSeparator)+dir)
 	return nil
+}
+
+// library makes a shared library that defines functions: library FILE SONAME [CALL…].
+func library(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: library FILE SONAME [CALL…]")
+	}
+	ts.Check(compile(ts.MkAbs(args[0]), args[1], args[2:], nil))
+}
+
+// compile makes a shared library that defines functions and calls others, which
+// link with more arguments.
+func compile(file, soname string, defined, called []string, more ...string) error {
+	text := "void llcuda_anchor(void) {}\n"
+	for _, name := range defined {
+		text += "void " + name + "(void) {}\n"
+	}
+	for _, name := range called {
+		text += "void " + name + "(void);\nvoid (*llcuda_" + name + ")(void) = " + name + ";\n"
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	args := append([]string{"-shared", "-nostdlib", "-fPIC", "-s", "-Wl,--build-id=none", "-Wl,-soname," + soname, "-o", file, "-x", "c", "-", "-x", "none"}, more...)
+	c := exec.Command("gcc", args...)
+	c.Stdin = strings.NewReader(text)
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("gcc: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// two says that exactly two files match.
+func two(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: two PATTERN")
+	}
+	if found, err := filepath.Glob(ts.MkAbs(args[0])); err != nil || len(found) != 2 {
+		ts.Fatalf("%s matches %q, not two files: %v", args[0], found, err)
+	}
+}
+
+// take copies the one file that matches a pattern: take PATTERN FILE.
+func take(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: take PATTERN FILE")
+	}
+	found, err := filepath.Glob(ts.MkAbs(args[0]))
+	if err != nil || len(found) != 1 {
+		ts.Fatalf("%s matches %q: %v", args[0], found, err)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(found[0])), 0o644))
 }

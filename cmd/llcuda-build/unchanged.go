@@ -78,6 +78,10 @@ func (j cellJob) key(cell matrix.Cell) (string, error) {
 			return "", err
 		}
 	}
+	runtimes, err := j.runtimeKeys(cell)
+	if err != nil {
+		return "", err
+	}
 	cell.Role = "" // words
 	canonical, err := json.Marshal(struct {
 		Schema    int
@@ -89,7 +93,8 @@ func (j cellJob) key(cell matrix.Cell) (string, error) {
 		Source    matrix.SourceID
 		Programs  []string
 		HostTools string
-	}{1, plan.Key, cell, plan.Cell.Glibc, j.matrix.MinDriver(cell.Toolkit), j.matrix.Promise(), j.tree.ID, j.programs, tools})
+		Runtimes  []string
+	}{1, plan.Key, cell, plan.Cell.Glibc, j.matrix.MinDriver(cell.Toolkit), j.matrix.Promise(), j.tree.ID, j.programs, tools, runtimes})
 	if err != nil {
 		return "", err
 	}

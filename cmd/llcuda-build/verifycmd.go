@@ -171,6 +171,13 @@ func verifyFolder(ctx context.Context, m *matrix.Matrix, o verifyOptions, tool *
 	if err != nil {
 		return verdict{}, err
 	}
+	if info.Form != "" {
+		report, err := readFacts(o.target)
+		if err != nil {
+			return verdict{}, err
+		}
+		return verifyRuntime(m, o, info, report), nil
+	}
 	plan, err := planOf(m, o.target, info, o.cell)
 	if err != nil {
 		return verdict{}, err
@@ -206,6 +213,9 @@ func verifyPart(ctx context.Context, m *matrix.Matrix, o verifyOptions, tool *ve
 	info, err := readInfo(read.info)
 	if err != nil {
 		return verdict{}, err
+	}
+	if info.Form != "" {
+		return verifyRuntime(m, o, info, read.report), nil
 	}
 	plan, err := planOf(m, o.target, info, o.cell)
 	if err != nil {

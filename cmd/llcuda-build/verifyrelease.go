@@ -82,6 +82,11 @@ func (v *verdict) part(ctx context.Context, m *matrix.Matrix, r signedRelease, k
 	if err := v.facts(r.manifest.Tool, part, read); err != nil {
 		return err
 	}
+	if part.Kind == bundles.PartRuntime {
+		if err := v.runtime(m, part, read); err != nil {
+			return err
+		}
+	}
 	for _, b := range r.manifest.Bundles {
 		if b.App == key {
 			if err := v.bundle(m, part, b, read); err != nil {
@@ -99,8 +104,9 @@ func (v *verdict) facts(tool string, published bundles.Part, read partRead) erro
 	again := appPart(published.Name, bundles.Packed{Size: published.Size, Contents: published.Contents, Unpacked: read.unpacked}, read.report)
 	// What is not read from the part's own files is taken as it is published.
 	again.Kind, again.Form, again.Release, again.CPU = published.Kind, published.Form, published.Release, published.CPU
-	again.Provides, again.Lean = published.Provides, leftOf(published.Lean, read.report.Files)
+	again.Lean = leftOf(published.Lean, read.report.Files)
 	if published.Kind == bundles.PartRuntime {
+		again.Provides = provides(read.report)
 		again.Floors = compat.PartFloorsOf(again)
 	}
 	list, err := differences(published, again)

@@ -164,8 +164,16 @@ func describeChoice(c *facts.Choice) string {
 		text = c.Via
 	}
 	text = c.Bundle + ": " + text
-	if c.Runtime == "host" {
+	switch c.RuntimeForm {
+	case "host":
 		text += ", with the CUDA libraries of this host"
+	case "lean":
+		text += ", with the lean CUDA runtime of the release"
+	case "stock":
+		text += ", with NVIDIA's CUDA libraries of the release"
+	}
+	if c.RuntimeBecause != "" {
+		text += ". " + c.RuntimeBecause
 	}
 	return text
 }

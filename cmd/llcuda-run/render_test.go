@@ -93,8 +93,11 @@ func TestDescribeChoice(t *testing.T) {
 	for want, c := range map[string]*facts.Choice{
 		"no bundle fits this host":                                                    nil,
 		"a: machine code for every visible GPU":                                       {Bundle: "a", Via: facts.ViaSASS},
-		"a: machine code for every visible GPU, with the CUDA libraries of this host": {Bundle: "a", Via: facts.ViaSASS, Runtime: "host"},
-		"a: through PTX: the first start compiles and is slow":                        {Bundle: "a", Via: facts.ViaPTX},
+		"a: machine code for every visible GPU, with the CUDA libraries of this host": {Bundle: "a", Via: facts.ViaSASS, Runtime: "host", RuntimeForm: "host"},
+		"a: machine code for every visible GPU, with the lean CUDA runtime of the release. This host has no libcublas.so.11.": {
+			Bundle: "a", Via: facts.ViaSASS, Runtime: "sha256:aa", RuntimeForm: "lean", RuntimeBecause: "This host has no libcublas.so.11."},
+		"a: machine code for every visible GPU, with NVIDIA's CUDA libraries of the release": {Bundle: "a", Via: facts.ViaSASS, Runtime: "sha256:aa", RuntimeForm: "stock"},
+		"a: through PTX: the first start compiles and is slow":                               {Bundle: "a", Via: facts.ViaPTX},
 		"a: on the CPU":             {Bundle: "a", Via: "cpu"},
 		"a: by a way of the future": {Bundle: "a", Via: "by a way of the future"},
 	} {

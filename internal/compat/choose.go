@@ -131,6 +131,7 @@ type entry struct {
 	facts.Candidate
 	bundle  bundles.Bundle
 	runtime string // "host", a digest or ""
+	form    string // "host", "lean", "stock" or ""
 	fetch   int64
 	toolkit Version
 	covered bool
@@ -139,35 +140,6 @@ type entry struct {
 }
 
 var verdictOrder = [...]string{facts.VerdictNative, facts.VerdictJIT, facts.VerdictUnknown, facts.VerdictCPU, facts.VerdictRefused}
-
-// entry judges a bundle with the first of its runtimes that fits, and where none
-// does with the first that came nearest.
-func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o ChooseOptions) *entry {
-	runtimes := b.Runtime
-	if len(runtimes) == 0 {
-		runtimes = []string{""}
-	}
-	var best *entry
-	for _, r := range runtimes {
-		e := &entry{bundle: b, runtime: r, toolkit: version(b.Toolkit)}
-		in := ForBundle(m, b, r)
-		if r == bundles.RuntimeHost && !t.hostRuntime(&in, p, o) && slices.ContainsFunc(runtimes, func(r string) bool { return r != bundles.RuntimeHost }) {
-			continue // nothing on the host to take: a runtime part is not that
-		}
-		e.Candidate = t.judge(in, p)
-		e.order = slices.Index(verdictOrder[:], e.Verdict)
-		e.covered = p.driver.Low.Known() && e.toolkit.minor().Compare(p.driver.Low) <= 0
-		e.fetch = fetchSize(m, b.App, o) + fetchSize(m, r, o)
-		e.faster = e.Verdict == facts.VerdictNative && fasterOn(b, p)
-		if best == nil || e.order < best.order {
-			best = e
-		}
-		if e.order <= 1 {
-			break
-		}
-	}
-	return best
-}
 
 // fasterOn says whether a bundle is marked as faster on every visible GPU.
 func fasterOn(b bundles.Bundle, p *prepared) bool {
@@ -251,7 +223,7 @@ func compareEntries(a, b *entry) int {
 }
 
 func (e *entry) choice() *facts.Choice {
-	c := &facts.Choice{Bundle: e.bundle.ID, Runtime: e.runtime, Hide: []int{}}
+	c := &facts.Choice{Bundle: e.bundle.ID, Runtime: e.runtime, RuntimeForm: e.form, RuntimeBecause: e.because(), Hide: []int{}}
 	switch e.Verdict {
 	case facts.VerdictCPU:
 		c.Via = "cpu"

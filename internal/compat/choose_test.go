@@ -269,3 +269,76 @@ func BenchmarkChooseAmong1000(b *testing.B) {
 		})
 	}
 }
+
+// turingRelease is one bundle for T4 and A100 with all ways to its runtime: the
+// lean part is pruned to what serves 7.5.
+func turingRelease(t *testing.T) *bundles.Manifest {
+	t.Helper()
+	r := newRelease().
+		runtime("stock-11.8", "11.8", 400*mb, theirs(60, "70 80"), theirs(40, "75 80")).
+		runtime("lean-11.8", "11.8", 50*mb).
+		cell("cuda11.8-all", "11.8.0", 20*mb, cudaFile("11.8", own(143, "75 80")), bundles.RuntimeHost, "lean-11.8", "stock-11.8")
+	lean, err := LeanOf("cublas-11.11.3.6", []facts.File{byDigest(cudaFile("11.8", known(theirs(60, "70 80"), "a1", "b1"), known(theirs(40, "75 80"), "c1", "d1")))}, []CC{{7, 5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := byDigest(cudaFile("11.8", known(theirs(60, "70"), "a1"), known(theirs(40, "75"), "c1")))
+	kept.Path = "libcublas.so.11"
+	p := r.m.Parts[digest("lean-11.8")]
+	p.Form, p.Lean, p.Files = "lean", lean, []facts.File{kept}
+	p.Floors = PartFloorsOf(p)
+	r.m.Parts[digest("lean-11.8")] = p
+	return r.m
+}
+
+func TestTheRuntimeIsTheHostsElseTheLeanElseTheStockOne(t *testing.T) {
+	m := turingRelease(t)
+	gpus := func(ccs ...string) []facts.GPU {
+		var list []facts.GPU
+		for i, cc := range ccs {
+			list = append(list, facts.GPU{Index: i, CC: cc, Visible: true})
+		}
+		return list
+	}
+	none := []facts.HostLib{}
+	fits := []facts.HostLib{{Soname: "libcublas.so.11", Path: "/usr/local/cuda/lib64/libcublas.so.11", Version: "11.11.3.6"}}
+	for name, c := range map[string]struct {
+		gpus    []facts.GPU
+		libs    []facts.HostLib
+		files   map[string]facts.File
+		form    string
+		because string
+		fetch   int64
+	}{
+		"the host has what it needs":             {gpus("7.5"), fits, nil, "host", "", 20 * mb},
+		"the host has nothing, a T4":             {gpus("7.5"), none, nil, "lean", "This host has no libcublas.so.11.", 70 * mb},
+		"the host has nothing, two T4":           {gpus("7.5", "7.5"), none, nil, "lean", "This host has no libcublas.so.11.", 70 * mb},
+		"the host has nothing, an A100":          {gpus("8.0"), none, nil, "stock", "This host has no libcublas.so.11. libcublas.so.11 has no code for compute capability 8.0", 420 * mb},
+		"the host has nothing, a T4 and an A100": {gpus("7.5", "8.0"), none, nil, "stock", "This host has no libcublas.so.11. ", 420 * mb},
+		"the host's library has no code for it":  {gpus("7.5"), fits, map[string]facts.File{fits[0].Path: byDigest(cudaFile("11.8", known(theirs(100, "80"), "b1")))}, "lean", "7.5", 70 * mb},
+		"the host's library is too old":          {gpus("7.5"), []facts.HostLib{{Soname: "libcublas.so.11", Path: "/a/libcublas.so.11", Version: "11.2"}}, nil, "lean", "This host has no libcublas.so.11 11.8 or newer.", 70 * mb},
+	} {
+		h := colab("550.54.15")
+		h.GPUs, h.Libs = c.gpus, c.libs
+		d := Decide(m, h, ChooseOptions{HostFiles: c.files})
+		if d.Choice == nil {
+			t.Errorf("%s: nothing chosen: %+v", name, d.Candidates)
+			continue
+		}
+		if d.Choice.RuntimeForm != c.form || !strings.Contains(d.Choice.RuntimeBecause, c.because) || (c.because == "") != (d.Choice.RuntimeBecause == "") || d.Fetch != c.fetch {
+			t.Errorf("%s: %s because %q, %d MB; want %s because %q, %d MB", name, d.Choice.RuntimeForm, d.Choice.RuntimeBecause, d.Fetch/mb, c.form, c.because, c.fetch/mb)
+		}
+		chosen := 0
+		for _, r := range d.Candidates[0].Runtimes {
+			if r.Text == "" {
+				t.Errorf("%s: %s has no reason", name, r.Form)
+			}
+			if r.Chosen {
+				chosen++
+			}
+		}
+		if chosen != 1 {
+			t.Errorf("%s: %d runtimes chosen of %+v", name, chosen, d.Candidates[0].Runtimes)
+		}
+	}
+}

@@ -95,3 +95,23 @@ func (r *record) keeps(t *Table, cc CC) bool {
 	found, known := t.selected(r.files, cc)
 	return !known || found == promised
 }
+
+// ServedBy are the compute capabilities, of those that there are, on which machine
+// code for one of the SMs runs. Tegra chips, which share no code with others, are
+// left out: no bundle serves them.
+func ServedBy(sms []string) []CC {
+	t := table()
+	var ccs []CC
+	for _, c := range t.ccs {
+		if t.isTegra(c) {
+			continue
+		}
+		for _, name := range sms {
+			if sm, err := ParseSM(name); err == nil && t.sassFits(sm, c) {
+				ccs = append(ccs, c)
+				break
+			}
+		}
+	}
+	return ccs
+}

@@ -42,7 +42,6 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&b.dist, "dist", "", "what build left of the cpu cell, `DIR`")
 	only := f.String("only", "", "only rows whose name holds `TEXT`")
 	f.IntVar(&b.runs, "runs", 15, "how often ours runs")
-	only := f.String("only", "", "only the rows whose names hold this `TEXT`")
 	level := f.Int("level", 0, "only pack: compression level")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -64,9 +63,6 @@ func run(ctx context.Context, args []string) error {
 		}
 		if err := ctx.Err(); err != nil {
 			return err
-		}
-		if !strings.Contains(row.what, *only) {
-			continue
 		}
 		fmt.Fprintf(os.Stderr, "bench: %s ", row.what)
 		before := load()

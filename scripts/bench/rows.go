@@ -153,11 +153,11 @@ func packFolder(ctx context.Context, b bench) (ours, rival samples, _ string, er
 	}
 	theirs := filepath.Join(b.work, "theirs.tar.zst")
 	rival, err = times(ctx, 1, nil, command{argv: []string{"tar", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner",
-		"-I", "zstd -19 --long=27 -T1", "-cf", theirs, "-C", dir, "."}})
+		"-I", "zstd -19 --long=27 -T0", "-cf", theirs, "-C", dir, "."}})
 	if err != nil {
 		return nil, nil, "", err
 	}
-	return ours, rival, fmt.Sprintf("tar, zstd -19 --long=27 (%s, ours %s)", size(theirs), size(out)), nil
+	return ours, rival, fmt.Sprintf("tar, zstd -T0 -19 --long=27 (%s, ours %s)", size(theirs), size(out)), nil
 }
 
 func size(file string) string {

@@ -32,7 +32,7 @@ type Command = func(ts *testscript.TestScript, neg bool, args []string)
 //	flip FILE                        change one bit in the middle of a file
 //	cut FILE N                       keep the first N bytes of a file
 //	newkey FILE                      a key pair: FILE and FILE.pub
-//	mkdist DIST ID TOOLKIT FOLDER [FACTS.json] [fixture]
+//	mkdist DIST ID TOOLKIT FOLDER [FACTS.json] [fixture] [host] [stock:FOLDER]
 //	release FOLDER TAG DIST KEY      publish DIST under TAG
 //	hub                              a hub with o/tiny-GGUF and o/gated-GGUF; HF_ENDPOINT and HF_HOME lead to it
 //

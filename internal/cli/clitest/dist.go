@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -35,7 +36,7 @@ func newKey(ts *testscript.TestScript, neg bool, args []string) {
 // container, as only such bundles go to GitHub.
 func makeDist(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
-		ts.Fatalf("usage: mkdist DIST ID TOOLKIT FOLDER [FACTS.json] [fixture] [host] [image]")
+		ts.Fatalf("usage: mkdist DIST ID TOOLKIT FOLDER [FACTS.json] [fixture] [host] [image] [stock:FOLDER]")
 	}
 	dist, id, toolkit, folder := ts.MkAbs(args[0]), args[1], args[2], ts.MkAbs(args[3])
 	if toolkit == "cpu" {
@@ -44,7 +45,14 @@ func makeDist(ts *testscript.TestScript, neg bool, args []string) {
 	b := bundles.Bundle{ID: id, Cell: id, Platform: "linux/amd64", Toolkit: toolkit, Image: bundles.Image{Ref: "host"},
 		Source: bundles.Source{URL: "https://example.org/llama.cpp", Commit: "de3ff81"}}
 	part := bundles.Part{Kind: bundles.PartApp, Name: id + ".tar.zst", CPU: "x86-64", Glibc: "2.17"}
+	parts := map[string]bundles.Part{}
 	for _, arg := range args[4:] {
+		if dir, ok := strings.CutPrefix(arg, "stock:"); ok {
+			part.Needs = compat.Needs(part.Files)
+			key, stock := packStock(ts, dist, ts.MkAbs(dir), part.Needs)
+			parts[key], b.Runtime = stock, []string{bundles.RuntimeHost, key}
+			continue
+		}
 		switch arg {
 		case "fixture":
 			b.Source = bundles.Source{Fixture: true}
@@ -69,8 +77,23 @@ func makeDist(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.MkdirAll(dist, 0o755))
 	ts.Check(os.WriteFile(filepath.Join(dist, part.Name), packed.Bytes(), 0o644))
 	b.App, part.Size, part.Contents, part.Unpacked = p.Digest, p.Size, p.Contents, p.Unpacked
-	_, err = bundles.WriteFragment(dist, bundles.Fragment{Schema: facts.Schema, Bundle: b, Parts: map[string]bundles.Part{p.Digest: part}})
+	parts[p.Digest] = part
+	_, err = bundles.WriteFragment(dist, bundles.Fragment{Schema: facts.Schema, Bundle: b, Parts: parts})
 	ts.Check(err)
+}
+
+// packStock packs a folder as a stock runtime part that provides what is needed.
+func packStock(ts *testscript.TestScript, dist, folder string, needs []bundles.Need) (string, bundles.Part) {
+	var packed bytes.Buffer
+	p, err := bundles.Pack(context.Background(), folder, &packed, bundles.PackOptions{Level: 1})
+	ts.Check(err)
+	part := bundles.Part{Kind: bundles.PartRuntime, Form: "stock", Name: "stock.tar.zst", Size: p.Size, Contents: p.Contents, Unpacked: p.Unpacked}
+	for _, n := range needs {
+		part.Provides = append(part.Provides, bundles.Library{Soname: n.Soname})
+	}
+	ts.Check(os.MkdirAll(dist, 0o755))
+	ts.Check(os.WriteFile(filepath.Join(dist, part.Name), packed.Bytes(), 0o644))
+	return p.Digest, part
 }
 
 func publish(ts *testscript.TestScript, neg bool, args []string) {
