@@ -101,7 +101,7 @@ func (b *daggerBuilder) Build(ctx context.Context, p matrix.Plan, o Job) (res Re
 	defer s.close(closeLimit)
 
 	c := &containerBuild{plan: p, report: r, client: s.client}
-	res, err = c.run(ctx, o.SourceDir, st)
+	res, err = c.run(ctx, o, st)
 	if err != nil {
 		err = b.explain(ctx, r.current(), err)
 	}
@@ -151,10 +151,10 @@ type containerBuild struct {
 
 // run is a build from image to named folder. Layers come in the order of how
 // seldom they change: image, prepare, source, steps.
-func (c *containerBuild) run(ctx context.Context, sourceDir string, st *staging) (Result, error) {
+func (c *containerBuild) run(ctx context.Context, o Job, st *staging) (Result, error) {
 	p, r := c.plan, c.report
 	res := Result{Dir: st.outDir, ImageRef: p.Image}
-	src, err := c.source(sourceDir)
+	src, err := c.source(o.SourceDir)
 	if err != nil {
 		return res, err
 	}
@@ -178,7 +178,13 @@ func (c *containerBuild) run(ctx context.Context, sourceDir string, st *staging)
 		}
 	}
 
-	ctr = c.ccache(ctr).
+	if o.Fresh == "" {
+		ctr = c.ccache(ctr)
+	} else {
+		// The engine knows a step by its inputs: one more makes it a new one.
+		ctr = ctr.WithEnvVariable(freshVariable, o.Fresh)
+	}
+	ctr = ctr.
 		WithDirectory(p.Dirs.Build, c.client.Directory()).
 		WithDirectory(p.Dirs.Out, c.client.Directory()).
 		WithMountedDirectory(p.Dirs.Source, src).
@@ -216,6 +222,9 @@ func (c *containerBuild) run(ctx context.Context, sourceDir string, st *staging)
 	res.Timings = r.finish()
 	return res, nil
 }
+
+// freshVariable carries Job.Fresh into the container. Nothing reads it.
+const freshVariable = "LLCUDA_FRESH"
 
 // source is the tree without what does not belong to it. The engine knows a
 // tree by its content: the same files again are no change.

@@ -27,6 +27,10 @@ var (
 // ContainerDirs are the folders inside a container.
 var ContainerDirs = Dirs{Source: "/src", Build: "/bld", Out: "/out", Cache: "/ccache"}
 
+// OtherDirs are other folders inside a container, with names of another length:
+// what two builds make in the two must not differ.
+var OtherDirs = Dirs{Source: "/again/source", Build: "/again/work/build", Out: "/again/out", Cache: "/ccache"}
+
 // Builders.
 const (
 	BuilderDagger = "dagger"
@@ -62,6 +66,8 @@ type PlanOptions struct {
 	Builder string
 	// Ccache says that a host has ccache. Images always have it.
 	Ccache bool
+	// NoCcache leaves it out of the plan wherever it is there.
+	NoCcache bool
 }
 
 // Plan makes the plan of a cell. Its error is about o; a loaded matrix and its
@@ -247,7 +253,7 @@ func pathMaps(cuda bool, d Dirs) []string {
 }
 
 func launchers(cuda bool, o PlanOptions) []string {
-	if o.Builder == BuilderHost && !o.Ccache {
+	if o.NoCcache || o.Builder == BuilderHost && !o.Ccache {
 		return nil
 	}
 	args := []string{"-DCMAKE_C_COMPILER_LAUNCHER=ccache", "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"}

@@ -34,6 +34,7 @@ type buildOptions struct {
 	parallel   int
 	timings    bool
 	partial    bool
+	noCache    bool
 	cacheDir   string
 }
 
@@ -74,6 +75,7 @@ matrix promises, or each hole is named and the build fails (the parts stay).
 	f.IntVar(&o.parallel, "parallel", 2, "build `N` cells at once")
 	f.BoolVar(&o.timings, "timings", false, "print where the time went")
 	f.BoolVar(&o.partial, "partial", false, "do not hold the whole matrix against its promise")
+	f.BoolVar(&o.noCache, "no-cache", false, "compile everything anew: no ccache, no step that the engine remembers")
 	return c
 }
 
@@ -100,38 +102,18 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	if o.out, err = filepath.Abs(o.out); err != nil {
 		return err
 	}
-	for _, dir := range []string{o.out, filepath.Join(o.out, "cells"), filepath.Join(o.out, "logs")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-	}
-
-	if err := sweepWorkDirs(o.out); err != nil {
+	if err := makeOut(o.out); err != nil {
 		return err
 	}
-
-	progress := cli.NewProgress(s.Err, false)
-	progress.Set("source", "fetching", 0, 0, cli.Steps)
-	tree, err := source.Resolve(ctx, source.Options{
-		Spec: o.source, CacheDir: o.cacheDir, Log: s.Err, Env: s.Environ,
-		Default: source.Repository{URL: m.Source().URL, Ref: m.Source().Ref},
-	})
-	if err != nil {
-		progress.Finish("source", "")
-		return err
-	}
-	progress.Finish("source", describeSource(tree.ID))
-
-	builder, err := newBuilder(ctx, s, o)
+	job, err := newCellJob(ctx, s, o, m, images)
 	if err != nil {
 		return err
 	}
-	defer builder.Close()
-
-	// On a host ccache is used where it is there; images always have it.
-	_, noCcache := exec.LookPath("ccache")
-	job := cellJob{options: o, matrix: m, builder: builder, tree: tree, progress: progress,
-		plan: matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder, Ccache: noCcache == nil}}
+	defer job.builder.Close()
+	if o.noCache {
+		job = job.withoutCaches()
+	}
+	progress, tree := job.progress, job.tree
 	built := make([]builtCell, len(cells))
 	errs := make([]error, len(cells))
 	var group errgroup.Group
@@ -167,6 +149,40 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	}
 	return withHoles(s, keepsPromise(o.matrixFile, "dist", o.out), false,
 		"llcuda-build coverage --from "+o.out+" shows the grid; --partial builds without this check")
+}
+
+// makeOut makes the folders of an output, and removes what killed builds left.
+func makeOut(out string) error {
+	for _, dir := range []string{out, filepath.Join(out, "cells"), filepath.Join(out, "logs")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return sweepWorkDirs(out)
+}
+
+// newCellJob fetches the source and finds the builder. The caller closes it.
+func newCellJob(ctx context.Context, s *cli.Streams, o buildOptions, m *matrix.Matrix, images map[string]string) (cellJob, error) {
+	progress := cli.NewProgress(s.Err, false)
+	progress.Set("source", "fetching", 0, 0, cli.Steps)
+	tree, err := source.Resolve(ctx, source.Options{
+		Spec: o.source, CacheDir: o.cacheDir, Log: s.Err, Env: s.Environ,
+		Default: source.Repository{URL: m.Source().URL, Ref: m.Source().Ref},
+	})
+	if err != nil {
+		progress.Finish("source", "")
+		return cellJob{}, err
+	}
+	progress.Finish("source", describeSource(tree.ID))
+
+	builder, err := newBuilder(ctx, s, o)
+	if err != nil {
+		return cellJob{}, err
+	}
+	// On a host ccache is used where it is there; images always have it.
+	_, noCcache := exec.LookPath("ccache")
+	return cellJob{options: o, matrix: m, builder: builder, tree: tree, progress: progress, dirs: matrix.ContainerDirs,
+		plan: matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder, Ccache: noCcache == nil}}, nil
 }
 
 func newBuilder(ctx context.Context, s *cli.Streams, o buildOptions) (ci.Builder, error) {

@@ -29,12 +29,17 @@ type cellJob struct {
 	builder  ci.Builder
 	tree     source.Tree
 	progress *cli.Progress
+	// dirs are the folders in a container; a host's are made for each build.
+	dirs matrix.Dirs
+	// fresh keeps every cache out, see ci.Job.
+	fresh string
 }
 
 // builtCell is what one cell left in the output folder.
 type builtCell struct {
 	id      string
 	part    string
+	digest  string
 	size    int64
 	timings []ci.Timing
 }
@@ -54,7 +59,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	work := folder.path
 
 	o, app := j.plan, filepath.Join(work, "app")
-	o.Dirs = matrix.ContainerDirs
+	o.Dirs = j.dirs
 	if o.Builder == matrix.BuilderHost {
 		o.Dirs = ci.HostDirs(j.tree.Dir, app, filepath.Join(j.options.cacheDir, "ccache"))
 	}
@@ -69,7 +74,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	}
 	defer log.Close()
 	result, err := j.builder.Build(ctx, plan, ci.Job{
-		SourceDir: j.tree.Dir, OutDir: app, Log: log,
+		SourceDir: j.tree.Dir, OutDir: app, Log: log, Fresh: j.fresh,
 		Progress: func(e ci.Event) {
 			j.progress.Set(cell.ID, e.Step, int64(e.Done), int64(e.Total), cli.Steps)
 		},
@@ -124,7 +129,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 	}
 	j.progress.Finish(cell.ID, fmt.Sprintf("built, verified and packed in %s: %s, %s",
 		time.Since(began).Round(time.Second), name, cli.Size(packed.Size)))
-	return builtCell{id: cell.ID, part: name, size: packed.Size, timings: timings}, nil
+	return builtCell{id: cell.ID, part: name, digest: packed.Digest, size: packed.Size, timings: timings}, nil
 }
 
 // place moves what passed to its names, the fragment after the part: a build

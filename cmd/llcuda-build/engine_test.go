@@ -155,3 +155,23 @@ func TestBothToolkitsPassEndToEnd(t *testing.T) {
 		})
 	}
 }
+
+// Two folders, no cache: what nvcc and the compilers write into a file of where
+// they ran is what the plan has to take out again.
+func TestACellBuiltTwiceIsTheSameBytes(t *testing.T) {
+	for _, c := range []struct{ cell, toolkit, image string }{
+		{"cpu", "cpu", "LLCUDA_TEST_IMAGE"},
+		{"cuda11.8-sm75", "11.8", "LLCUDA_TEST_CUDA118"},
+		{"cuda12.4-sm86", "12.4", "LLCUDA_TEST_CUDA124"},
+	} {
+		t.Run(c.cell, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			s := cli.NewStreams(strings.NewReader(""), &stdout, &stderr, os.Environ())
+			code := run(context.Background(), []string{"verify", "--rebuild", c.cell, "--matrix", "../../matrix/cuda.yaml",
+				"--source", "../../testdata/fixture", "--image", c.toolkit + "=" + image(t, c.image)}, s)
+			if code != 0 || !strings.Contains(stdout.String(), "built twice in different folders: the same") {
+				t.Errorf("exit %d\n%s%s", code, stdout.String(), stderr.String())
+			}
+		})
+	}
+}
