@@ -12,6 +12,7 @@ require (
 	github.com/klauspost/compress v1.20.3 // reads zstd in pure Go (bundles, internal/inspect)
 	github.com/opencontainers/image-spec v1.1.1 // types of an image manifest (internal/registry)
 	github.com/pierrec/lz4/v4 v4.1.33 // LZ4 frames in fat binaries (internal/inspect)
+	github.com/spdx/tools-golang v0.5.7 // bills of materials as SPDX 2.3, and their check (internal/sbom)
 	github.com/spf13/cobra v1.10.2 // flags after arguments, --, completion (cmd)
 	github.com/spf13/pflag v1.0.9 // the flags of cobra (cmd)
 	github.com/valyala/gozstd v1.27.0 // libzstd itself to pack: smaller, and its version decides the bytes (bundles)
@@ -32,6 +33,7 @@ require (
 	github.com/99designs/gqlgen v0.17.81 // indirect
 	github.com/Khan/genqlient v0.8.1 // indirect
 	github.com/adrg/xdg v0.5.3 // indirect
+	github.com/anchore/go-struct-converter v0.1.0 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect

@@ -22,6 +22,8 @@ var (
 	witnessScript string
 	//go:embed tools.sh
 	toolsScript string
+	//go:embed notices.sh
+	noticesScript string
 )
 
 // ContainerDirs are the folders inside a container.
@@ -144,6 +146,10 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 			}
 		}
 		p.Prepare = append(p.Prepare, script("prepare", toolsScript, tools...))
+		if cuda {
+			// Before an hour of compiling, not after it.
+			p.Prepare = append(p.Prepare, script("prepare", noticesScript, "check"))
+		}
 	}
 	for k, v := range env {
 		p.Env = append(p.Env, k+"="+v)
@@ -172,6 +178,11 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 		script("install", installScript, append([]string{o.Dirs.Build + "/bin", o.Dirs.Out, o.Dirs.Source}, installed...)...),
 	}
 	if cuda {
+		notices := []string{"copy", o.Dirs.Out + "/LICENSES"}
+		if o.Builder == BuilderHost {
+			notices = append(notices, "lenient") // such a bundle is not published to GitHub
+		}
+		p.Steps = append(p.Steps, script("notices", noticesScript, notices...))
 		p.WitnessFile = o.Dirs.Build + "/llcuda-witness.txt"
 		p.Steps = append(p.Steps, script("witness", witnessScript, o.Dirs.Out, p.WitnessFile))
 	}

@@ -45,9 +45,9 @@ func newBuild(s *cli.Streams, matrixFile *string) *cobra.Command {
 		Short: "build, inspect, verify and pack cells (all of the matrix without names)",
 		Long: `Compiles each cell in its container, reads the truth back from the finished
 files, holds it against the cell, and packs what passed into --out: the part
-(CELL-….tar.zst), what publish needs of it (CELL.bundle.json), the unpacked
-folder (cells/CELL), the full log (logs/CELL.log) and what cuobjdump said of the
-files (logs/CELL.cuobjdump.txt). A cell that fails leaves nothing but its logs;
+(CELL-….tar.zst), what publish needs of it (CELL.bundle.json), its bill of
+materials (extra/CELL.spdx.json), the unpacked folder (cells/CELL), the full log
+(logs/CELL.log) and what cuobjdump said of the files (logs/CELL.cuobjdump.txt). A cell that fails leaves nothing but its logs;
 what an earlier build left stays until the new one is whole.
 
 Without names it builds a release: what --out then holds must serve what the
@@ -151,9 +151,13 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 		"llcuda-build coverage --from "+o.out+" shows the grid; --partial builds without this check")
 }
 
+// extraDir is the folder of DIST whose files go along with a release: bills of
+// materials, and what `make release-files` makes.
+const extraDir = "extra"
+
 // makeOut makes the folders of an output, and removes what killed builds left.
 func makeOut(out string) error {
-	for _, dir := range []string{out, filepath.Join(out, "cells"), filepath.Join(out, "logs")} {
+	for _, dir := range []string{out, filepath.Join(out, "cells"), filepath.Join(out, "logs"), filepath.Join(out, extraDir)} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}

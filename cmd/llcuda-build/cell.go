@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/waqasm86/llcuda/internal/compat"
 	"github.com/waqasm86/llcuda/internal/flock"
 	"github.com/waqasm86/llcuda/internal/inspect"
+	"github.com/waqasm86/llcuda/internal/sbom"
 	"github.com/waqasm86/llcuda/internal/source"
 	"github.com/waqasm86/llcuda/matrix"
 )
@@ -124,7 +126,12 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 		bundle.Runtime = []string{bundles.RuntimeHost}
 	}
 	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: map[string]bundles.Part{packed.Digest: part}}
-	if err := j.place(ctx, work, result.Dir, name, fragment); err != nil {
+	bill, err := sbom.Document(ctx, sbom.Input{Fragment: fragment, Tool: version, Time: j.tree.Time,
+		Open: func(name string) (io.ReadCloser, error) { return os.Open(filepath.Join(work, name)) }})
+	if err != nil {
+		return builtCell{}, err
+	}
+	if err := j.place(ctx, work, result.Dir, name, fragment, bill); err != nil {
 		return builtCell{}, err
 	}
 	j.progress.Finish(cell.ID, fmt.Sprintf("built, verified and packed in %s: %s, %s",
@@ -137,7 +144,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell) (builtCell, error) {
 // Only the unpacked folder, which nothing is published from, follows it. Builds
 // into one folder take turns here, or one would drop the part that another's
 // fragment is about to name.
-func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bundles.Fragment) error {
+func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bundles.Fragment, bill []byte) error {
 	out := j.options.out
 	turn, err := os.Open(filepath.Join(out, "cells"))
 	if err != nil {
@@ -153,6 +160,9 @@ func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bun
 	if _, err := bundles.WriteFragment(out, fragment); err != nil {
 		return err
 	}
+	if err := os.WriteFile(billName(out, fragment.Bundle.ID), bill, 0o644); err != nil {
+		return err
+	}
 	cell := filepath.Join(out, "cells", fragment.Bundle.ID)
 	if err := os.RemoveAll(cell); err != nil {
 		return err
@@ -162,6 +172,10 @@ func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bun
 	}
 	return dropOldParts(out, fragment.Bundle.ID, part)
 }
+
+// billName is where a bundle's bill of materials lies: in the folder of what goes
+// along with a release besides its parts.
+func billName(out, bundle string) string { return filepath.Join(out, extraDir, bundle+sbom.Suffix) }
 
 // dropOldParts removes parts of a cell that its fragment no longer names.
 func dropOldParts(out, cell, keep string) error {
