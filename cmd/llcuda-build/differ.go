@@ -18,32 +18,41 @@ import (
 // differingFiles compares two unpacked parts and names each file that differs,
 // with the first place where it does.
 func differingFiles(cell, one, two string) error {
-	a, err := filesIn(one)
+	lines, of, err := compareFolders(one, two)
 	if err != nil {
 		return err
-	}
-	b, err := filesIn(two)
-	if err != nil {
-		return err
-	}
-	names := maps.Clone(a)
-	maps.Copy(names, b)
-	var lines []string
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		line, err := differs(one, two, name, a, b)
-		if err != nil {
-			return err
-		}
-		if line != "" {
-			lines = append(lines, line)
-		}
 	}
 	if len(lines) == 0 {
 		return errors.New("the two parts differ and their files do not: packing is not deterministic, report this")
 	}
 	return &cli.Error{Code: cli.ExitFailed,
-		Err:  fmt.Errorf("built twice, %d of %d files differ:\n%s", len(lines), len(names), strings.Join(lines, "\n")),
+		Err:  fmt.Errorf("built twice, %d of %d files differ:\n%s", len(lines), of, strings.Join(lines, "\n")),
 		Cure: "build with --keep DIR and compare DIR/first/cells/" + cell + " with DIR/the-second-one/cells/" + cell}
+}
+
+// compareFolders is a line for each file that is not the same in both folders,
+// and the number of files.
+func compareFolders(one, two string) (lines []string, of int, err error) {
+	a, err := filesIn(one)
+	if err != nil {
+		return nil, 0, err
+	}
+	b, err := filesIn(two)
+	if err != nil {
+		return nil, 0, err
+	}
+	names := maps.Clone(a)
+	maps.Copy(names, b)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		line, err := differs(one, two, name, a, b)
+		if err != nil {
+			return nil, 0, err
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines, len(names), nil
 }
 
 // filesIn maps the files and links under dir to their modes.
