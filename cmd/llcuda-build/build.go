@@ -72,6 +72,7 @@ matrix promises, or each hole is named and the build fails (the parts stay).
 	f.StringVar(&o.builder, "builder", "dagger", "`dagger|host`: containers, or the tools on PATH")
 	f.StringArrayVar(&o.images, "image", nil, "build `TOOLKIT=REF` (or cpu=REF) in another image than the matrix names")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "compile `N` files of a cell at once")
+	f.Lookup("jobs").DefValue = "one a processor" // a man page must not tell whose machine wrote it
 	f.IntVar(&o.parallel, "parallel", 2, "build `N` cells at once")
 	f.BoolVar(&o.timings, "timings", false, "print where the time went")
 	f.BoolVar(&o.partial, "partial", false, "do not hold the whole matrix against its promise")

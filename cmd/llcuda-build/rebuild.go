@@ -33,6 +33,7 @@ func rebuildFlags(f *pflag.FlagSet, o *verifyOptions) {
 	f.StringVar(&o.build.builder, "builder", matrix.BuilderDagger, "with --rebuild: `dagger|host`")
 	f.StringArrayVar(&o.build.images, "image", nil, "with --rebuild: build `TOOLKIT=REF` in another image than the matrix names")
 	f.IntVar(&o.build.jobs, "jobs", runtime.NumCPU(), "with --rebuild: compile `N` files at once")
+	f.Lookup("jobs").DefValue = "one a processor"
 	f.StringVar(&o.keep, "keep", "", "with --rebuild: leave both builds in `DIR` (default: a temporary folder)")
 }
 
