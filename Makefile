@@ -61,6 +61,18 @@ images: engine ## stand-ins for the images of the matrix (cpu, CUDA 11.8, CUDA 1
 engine-stop: ## stop them and leave no trace but the cache
 	engine/down.sh
 
+.PHONY: cell
+cell: build ## CELL into dist/ as release.yml builds it; CCACHE=FILE.tar: with the compiler cache from there, saved there
+	scripts/cell.sh $(CELL) $(CCACHE)
+
+.PHONY: publish
+publish: build ## sign and publish dist/ as release TAG of REPO (RELEASE.md); DRY_RUN=1
+	DRY_RUN=$(DRY_RUN) scripts/publish.sh $(REPO) $(TAG)
+
+.PHONY: gpu-selftest
+gpu-selftest: ## on a machine with a GPU: install release TAG of REPO and let it prove itself
+	scripts/gpu-selftest.sh $(REPO) $(TAG)
+
 .PHONY: man
 man: ## the man pages of both programs into OUT (bin/man)
 	scripts/man.sh $(or $(OUT),bin/man)
