@@ -8,5 +8,6 @@ repo=$1 tag=$2
 cd "$ROOT"
 bin/llcuda-build sign --release "$tag" --repository "github:$repo" dist/extra/llcuda-run-linux-amd64
 args=(publish "$tag" dist --to "github:$repo")
+for file in dist/extra/*; do args+=(--extra "$file"); done
 [ -z "${DRY_RUN:-}" ] || args+=(--dry-run)
 exec bin/llcuda-build "${args[@]}"

@@ -175,3 +175,33 @@ func TestACellBuiltTwiceIsTheSameBytes(t *testing.T) {
 		})
 	}
 }
+
+// What ccache holds goes through a file, out of an engine and into one.
+func TestTheCompilerCacheTravelsInAFile(t *testing.T) {
+	ref := image(t, "LLCUDA_TEST_IMAGE")
+	out := t.TempDir()
+	file := filepath.Join(out, "ccache.tar")
+	for _, args := range [][]string{
+		{"build", "cpu", "--source", "../../testdata/fixture", "--out", out},
+		{"ccache", "save", "cpu", file, "--max-size", "50M"},
+		{"ccache", "load", "cpu", file},
+		{"build", "cpu", "--source", "../../testdata/fixture", "--out", out},
+	} {
+		var stdout, stderr bytes.Buffer
+		s := cli.NewStreams(strings.NewReader(""), &stdout, &stderr, os.Environ())
+		if code := run(context.Background(), append(args, "--matrix", "../../matrix/cuda.yaml", "--image", "cpu="+ref), s); code != 0 {
+			t.Fatalf("%s: exit %d\n%s%s", args[0], code, stdout.String(), stderr.String())
+		}
+	}
+	if info, err := os.Stat(file); err != nil || info.Size() < 10<<10 {
+		t.Errorf("the file is no cache: %v, %v", info, err)
+	}
+	if err := os.WriteFile(file, []byte("nonsense"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	s := cli.NewStreams(strings.NewReader(""), &stdout, &stderr, os.Environ())
+	if code := run(context.Background(), []string{"ccache", "load", "cpu", file, "--matrix", "../../matrix/cuda.yaml", "--image", "cpu=" + ref}, s); code == 0 {
+		t.Error("nonsense was loaded")
+	}
+}
