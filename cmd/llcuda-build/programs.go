@@ -234,7 +234,8 @@ func cpuCell(m *matrix.Matrix) (matrix.Cell, error) {
 }
 
 // stageModule makes the source folder of a build of the programs: Go itself, and
-// the files that git knows of the checkout with their dependencies.
+// the files that git keeps of the checkout, as they are, with their dependencies.
+// A file that git does not keep is left out: the version would not tell of it.
 func stageModule(ctx context.Context, s *cli.Streams, module, stage string) error {
 	goTool := func(dir string, args ...string) (string, error) {
 		c := exec.CommandContext(ctx, "go", args...)
@@ -267,7 +268,7 @@ func stageModule(ctx context.Context, s *cli.Streams, module, stage string) erro
 			return fmt.Errorf("carrying Go along: %w", err)
 		}
 	}
-	list := exec.CommandContext(ctx, "git", "-C", module, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	list := exec.CommandContext(ctx, "git", "-C", module, "ls-files", "-z")
 	list.Env, list.Stderr = s.Environ, s.Err
 	files, err := list.Output()
 	if err != nil {

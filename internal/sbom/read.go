@@ -2,7 +2,7 @@ package sbom
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // SPDX asks for it beside SHA-256
+	"crypto/sha1" // SPDX asks for it beside SHA-256
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -38,7 +38,7 @@ func read(ctx context.Context, name string, r io.Reader) (content, error) {
 		if e.Type != bundles.TypeFile {
 			return nil // a link is named by what it points to, which is there
 		}
-		one, two := sha1.New(), sha256.New() //nolint:gosec // see above
+		one, two := sha1.New(), sha256.New()
 		to := io.MultiWriter(one, two)
 		text := &strings.Builder{}
 		licence, isLicence := strings.CutPrefix(e.Path, licences)
