@@ -16,7 +16,7 @@
 set -eu
 
 REPOSITORY=waqasm86/llcuda
-# The owner's public key, as in bundles/key.go; empty until he adds it.
+# The owner's public keys, as in bundles/key.go, between blanks; empty until he adds one.
 PINNED=''
 FILE=llcuda-run-linux-amd64
 # The oldest glibc that the program runs on: the matrix's promise, to which
@@ -117,9 +117,17 @@ check_sum() {
 	say "SHA-256 is as in SHA256SUMS: $got"
 }
 
+# signed_by KEY…: what the signature says that it is for, if one of the keys made it.
+signed_by() {
+	for key in "$@"; do
+		if [ -f "$key" ]; then flag=-p; else flag=-P; fi
+		minisign -V -Q "$flag" "$key" -m "$tmp/$FILE" -x "$tmp/$FILE.minisig" 2>/dev/null && return
+	done
+	return 1
+}
+
 check_signature() {
-	key=${LLCUDA_KEY:-$PINNED}
-	if [ -z "$key" ]; then
+	if [ -z "${LLCUDA_KEY:-$PINNED}" ]; then
 		say "the signature was not checked: no key is pinned yet, and LLCUDA_KEY gives none."
 		return
 	fi
@@ -129,9 +137,12 @@ check_signature() {
 		return
 	fi
 	get "$base/$FILE.minisig" "$tmp/$FILE.minisig" || die "$base has no signature of $FILE."
-	if [ -f "$key" ]; then set -- -p "$key"; else set -- -P "$key"; fi
-	comment=$(minisign -V -Q "$@" -m "$tmp/$FILE" -x "$tmp/$FILE.minisig") || die "the signature of $FILE does not hold: nothing was installed."
-	# What else the key has signed (another file, release or repository) is not this.
+	if [ -n "${LLCUDA_KEY:-}" ]; then set -- "$LLCUDA_KEY"
+	else
+		# shellcheck disable=SC2086 # keys are words
+		set -- $PINNED
+	fi
+	comment=$(signed_by "$@") || die "the signature of $FILE does not hold: nothing was installed."
 	# A mirror may hold any repository's releases, and a bare folder any release.
 	shown=$comment
 	[ -n "$repository" ] || shown=$(printf '%s\n' "$shown" | sed 's/ repository=[^ ]*/ repository=/')

@@ -90,14 +90,14 @@ const asset = "llcuda-run-linux-amd64"
 
 // installer is a folder of releases with one release, v1, and a PATH.
 type installer struct {
-	releases, path, prefix string
-	key                    bundles.PrivateKey
+	releases, path, prefix, script string
+	key                            bundles.PrivateKey
 }
 
 func newInstaller(t *testing.T, programs map[string]string) *installer {
 	t.Helper()
 	root := t.TempDir()
-	in := &installer{filepath.Join(root, "releases"), filepath.Join(root, "path"), filepath.Join(root, "a prefix"), bundles.PrivateKey{}}
+	in := &installer{filepath.Join(root, "releases"), filepath.Join(root, "path"), filepath.Join(root, "a prefix"), "../../install.sh", bundles.PrivateKey{}}
 	var err error
 	if in.key, err = bundles.GenerateKey(nil); err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func (in *installer) release(t *testing.T, program string, claim bundles.Claim) 
 
 func (in *installer) run(t *testing.T, from string, env []string, args ...string) (said string, ok bool) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), "sh", append([]string{"../../install.sh"}, args...)...)
+	c := exec.CommandContext(t.Context(), "sh", append([]string{in.script}, args...)...)
 	c.Env = append([]string{"PATH=" + in.path, "HOME=/nonexistent", "PREFIX=" + in.prefix, "LLCUDA_FROM=" + from}, env...)
 	out, err := c.CombinedOutput()
 	return string(out), err == nil
@@ -281,6 +281,36 @@ func TestInstallScriptRefusesInOneSentence(t *testing.T) {
 	}
 }
 
+// Two keys are pinned while one replaces the other: either will do.
+func TestInstallScriptTakesEitherPinnedKey(t *testing.T) {
+	in := newInstaller(t, map[string]string{"minisign": "real"})
+	text, err := os.ReadFile(in.script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := bundles.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.script = filepath.Join(t.TempDir(), "install.sh")
+	for _, c := range []struct {
+		keys []bundles.PrivateKey
+		ok   bool
+	}{{[]bundles.PrivateKey{other, in.key}, true}, {[]bundles.PrivateKey{in.key, other}, true}, {[]bundles.PrivateKey{other}, false}} {
+		var words []string
+		for _, k := range c.keys {
+			words = append(words, k.Public().String())
+		}
+		pinned := strings.Replace(string(text), "\nPINNED=''\n", "\nPINNED='"+strings.Join(words, " ")+"'\n", 1)
+		if err := os.WriteFile(in.script, []byte(pinned), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if said, ok := in.run(t, in.releases, nil); ok != c.ok || ok && !strings.Contains(said, "the signature holds") {
+			t.Errorf("%d keys: ok %v\n%s", len(words), ok, said)
+		}
+	}
+}
+
 // A script whose download was cut off must do nothing, wherever it was cut.
 func TestInstallScriptCutOffDoesNothing(t *testing.T) {
 	whole, err := os.ReadFile("../../install.sh")
@@ -301,7 +331,7 @@ func TestInstallScriptCutOffDoesNothing(t *testing.T) {
 }
 
 // What the script repeats of other files must stay what they say.
-func TestInstallScriptRepeatsThePinnedKeyAndThePromise(t *testing.T) {
+func TestInstallScriptRepeatsThePinnedKeysAndThePromise(t *testing.T) {
 	text, err := os.ReadFile("../../install.sh")
 	if err != nil {
 		t.Fatal(err)
@@ -310,15 +340,15 @@ func TestInstallScriptRepeatsThePinnedKeyAndThePromise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pinned := ""
-	if len(keys) > 0 {
-		pinned = keys[0].String()
+	var pinned []string
+	for _, k := range keys {
+		pinned = append(pinned, k.String())
 	}
 	m, err := matrix.Load(matrix.DefaultName, matrix.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"PINNED='" + pinned + "'", "GLIBC=" + m.Promise()[0].Glibc, "FILE=" + asset} {
+	for _, line := range []string{"PINNED='" + strings.Join(pinned, " ") + "'", "GLIBC=" + m.Promise()[0].Glibc, "FILE=" + asset} {
 		if !strings.Contains(string(text), "\n"+line+"\n") {
 			t.Errorf("install.sh has no line %s", line)
 		}
