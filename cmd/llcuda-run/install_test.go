@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -97,7 +98,8 @@ type installer struct {
 func newInstaller(t *testing.T, programs map[string]string) *installer {
 	t.Helper()
 	root := t.TempDir()
-	in := &installer{filepath.Join(root, "releases"), filepath.Join(root, "path"), filepath.Join(root, "a prefix"), "../../install.sh", bundles.PrivateKey{}}
+	in := &installer{filepath.Join(root, "releases"), filepath.Join(root, "path"), filepath.Join(root, "a prefix"), filepath.Join(root, "install.sh"), bundles.PrivateKey{}}
+	in.pin(t)
 	var err error
 	if in.key, err = bundles.GenerateKey(nil); err != nil {
 		t.Fatal(err)
@@ -133,6 +135,27 @@ func newInstaller(t *testing.T, programs map[string]string) *installer {
 		}
 	}
 	return in
+}
+
+// pin makes the script with these keys pinned, whatever the committed one pins.
+func (in *installer) pin(t *testing.T, keys ...bundles.PrivateKey) {
+	t.Helper()
+	text, err := os.ReadFile("../../install.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, k := range keys {
+		words = append(words, k.Public().String())
+	}
+	line := regexp.MustCompile(`(?m)^PINNED='.*'$`)
+	if n := len(line.FindAll(text, -1)); n != 1 {
+		t.Fatalf("install.sh has %d lines PINNED='…'", n)
+	}
+	text = line.ReplaceAll(text, []byte("PINNED='"+strings.Join(words, " ")+"'"))
+	if err := os.WriteFile(in.script, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (in *installer) write(t *testing.T, name, text string) {
@@ -284,29 +307,17 @@ func TestInstallScriptRefusesInOneSentence(t *testing.T) {
 // Two keys are pinned while one replaces the other: either will do.
 func TestInstallScriptTakesEitherPinnedKey(t *testing.T) {
 	in := newInstaller(t, map[string]string{"minisign": "real"})
-	text, err := os.ReadFile(in.script)
-	if err != nil {
-		t.Fatal(err)
-	}
 	other, err := bundles.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.script = filepath.Join(t.TempDir(), "install.sh")
 	for _, c := range []struct {
 		keys []bundles.PrivateKey
 		ok   bool
 	}{{[]bundles.PrivateKey{other, in.key}, true}, {[]bundles.PrivateKey{in.key, other}, true}, {[]bundles.PrivateKey{other}, false}} {
-		var words []string
-		for _, k := range c.keys {
-			words = append(words, k.Public().String())
-		}
-		pinned := strings.Replace(string(text), "\nPINNED=''\n", "\nPINNED='"+strings.Join(words, " ")+"'\n", 1)
-		if err := os.WriteFile(in.script, []byte(pinned), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		in.pin(t, c.keys...)
 		if said, ok := in.run(t, in.releases, nil); ok != c.ok || ok && !strings.Contains(said, "the signature holds") {
-			t.Errorf("%d keys: ok %v\n%s", len(words), ok, said)
+			t.Errorf("%d keys: ok %v\n%s", len(c.keys), ok, said)
 		}
 	}
 }
