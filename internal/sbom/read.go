@@ -23,6 +23,8 @@ type content struct {
 	files []hashed
 	// texts are the licence texts by file name, without the folder.
 	texts map[string]string
+	// digest is the tree's, as bundles.Walk computes it.
+	digest string
 }
 
 type hashed struct {
@@ -34,7 +36,7 @@ type hashed struct {
 // read hashes every file of a packed part and keeps its licence texts.
 func read(ctx context.Context, name string, r io.Reader) (content, error) {
 	c := content{texts: map[string]string{}}
-	_, err := bundles.Walk(ctx, r, bundles.UnpackOptions{Name: name}, func(e bundles.Entry, r io.Reader) error {
+	digest, err := bundles.Walk(ctx, r, bundles.UnpackOptions{Name: name}, func(e bundles.Entry, r io.Reader) error {
 		if e.Type != bundles.TypeFile {
 			return nil // a link is named by what it points to, which is there
 		}
@@ -58,5 +60,6 @@ func read(ctx context.Context, name string, r io.Reader) (content, error) {
 			sha1: hex.EncodeToString(one.Sum(nil)), sha256: hex.EncodeToString(two.Sum(nil))})
 		return nil
 	})
+	c.digest = digest
 	return c, err
 }

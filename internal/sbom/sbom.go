@@ -73,6 +73,9 @@ func document(ctx context.Context, in Input) ([]byte, error) {
 		if err := errors.Join(err, r.Close()); err != nil {
 			return nil, err
 		}
+		if c.digest != part.Contents {
+			return nil, fmt.Errorf("%s unpacks to %s and the fragment says %s", part.Name, c.digest, part.Contents)
+		}
 		if err := w.part(key, part, c); err != nil {
 			return nil, err
 		}

@@ -118,6 +118,11 @@ func TestTermsOfNVIDIAThatAreNotThereAreSaidToBeMissing(t *testing.T) {
 
 func TestAPartThatCannotBeReadIsNoBill(t *testing.T) {
 	in := packed(t, files, nil)
+	other := packed(t, map[string]string{"llama-server": "another\n"}, nil)
+	other.Fragment = in.Fragment
+	if _, err := sbom.Document(t.Context(), other); err == nil || !strings.Contains(err.Error(), "the fragment says") {
+		t.Errorf("a part that is not the fragment's: %v", err)
+	}
 	in.Open = func(string) (io.ReadCloser, error) { return nil, fs.ErrNotExist }
 	if _, err := sbom.Document(t.Context(), in); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a part that is not there: %v", err)
