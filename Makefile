@@ -8,11 +8,12 @@ SHELL := /bin/bash
 export CGO_ENABLED := 1
 export CGO_CFLAGS := -O2 -g -Wno-deprecated-declarations
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,-z,lazy
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -extldflags=-Wl,-z,lazy
 GO_BUILD := go build -trimpath -ldflags '$(LDFLAGS)'
 # llcuda-build opens no library at run time: linked statically it starts half a
 # millisecond sooner, and runs where the C library is older than here.
-STATIC := go build -trimpath -tags netgo,osusergo -ldflags '-s -w -X main.version=$(VERSION) -linkmode=external -extldflags=-static'
+STATIC := go build -trimpath -tags netgo,osusergo -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -linkmode=external -extldflags=-static'
 
 .PHONY: help
 help: ## list the targets
@@ -63,6 +64,38 @@ images: engine ## stand-ins for the images of the matrix (cpu, CUDA 11.8, CUDA 1
 .PHONY: engine-stop
 engine-stop: ## stop them and leave no trace but the cache
 	engine/down.sh
+
+.PHONY: cell
+cell: build ## CELL into dist/ as release.yml builds it; CCACHE=FILE.tar: with the compiler cache from there, saved there
+	scripts/cell.sh $(CELL) $(CCACHE)
+
+.PHONY: publish
+publish: build ## sign and publish dist/ as release TAG of REPO (RELEASE.md); DRY_RUN=1
+	DRY_RUN=$(DRY_RUN) scripts/publish.sh $(REPO) $(TAG)
+
+.PHONY: gpu-selftest
+gpu-selftest: ## on a machine with a GPU: install release TAG of REPO and let it prove itself
+	scripts/gpu-selftest.sh $(REPO) $(TAG)
+
+.PHONY: man
+man: ## the man pages of both programs into OUT (bin/man)
+	scripts/man.sh $(or $(OUT),bin/man)
+
+.PHONY: release-files
+release-files: build ## both programs as they are released, man pages, completions, install.sh, into OUT (dist/extra); REBUILD=1: twice, compared
+	REBUILD=$(REBUILD) BUILDER=$(BUILDER) scripts/release-files.sh $(or $(OUT),dist/extra)
+
+.PHONY: reproducible
+reproducible: build ## CELL (cpu) of llama.cpp twice, from nothing, in different folders: the same bytes or each difference
+	scripts/reproducible.sh $(or $(CELL),cpu)
+
+.PHONY: vulnerabilities
+vulnerabilities: ## govulncheck on what both programs call, and which modules have newer versions
+	scripts/vulnerabilities.sh
+
+.PHONY: release-check
+release-check: ## what a user gets: install llcuda-run TAG of REPO, verify sums, signature and attestations (network)
+	scripts/release-check.sh $(REPO) $(TAG)
 
 .PHONY: lint
 lint: ## gofmt, go vet, golangci-lint (the architecture), shellcheck, actionlint

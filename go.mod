@@ -13,6 +13,7 @@ require (
 	github.com/klauspost/compress v1.20.3 // reads zstd in pure Go (bundles, internal/inspect)
 	github.com/opencontainers/image-spec v1.1.1 // types of an image manifest (internal/registry)
 	github.com/pierrec/lz4/v4 v4.1.33 // LZ4 frames in fat binaries (internal/inspect)
+	github.com/spdx/tools-golang v0.5.7 // bills of materials as SPDX 2.3, and their check (internal/sbom)
 	github.com/spf13/cobra v1.10.2 // flags after arguments, --, completion (cmd)
 	github.com/spf13/pflag v1.0.9 // the flags of cobra (cmd)
 	go.yaml.in/yaml/v3 v3.0.6 // the matrix, with line numbers (matrix)
@@ -33,7 +34,9 @@ require (
 	github.com/99designs/gqlgen v0.17.81 // indirect
 	github.com/Khan/genqlient v0.8.1 // indirect
 	github.com/adrg/xdg v0.5.3 // indirect
+	github.com/anchore/go-struct-converter v0.1.0 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
+	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/jsonpointer v0.22.5 // indirect
@@ -44,6 +47,7 @@ require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/mitchellh/go-homedir v1.1.0 // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
+	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/sosodev/duration v1.3.1 // indirect
 	github.com/vektah/gqlparser/v2 v2.5.30 // indirect

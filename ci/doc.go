@@ -53,6 +53,10 @@ type Job struct {
 	SourceDir string
 	// OutDir is the finished folder. It must not exist.
 	OutDir string
+	// Fresh, where it is not empty, keeps the results of earlier builds out: no
+	// ccache volume, and no step that the engine has cached unless a build with
+	// the same Fresh made it. The host builder caches nothing by itself.
+	Fresh string
 	// Log takes the whole output of the cell; nil throws it away.
 	Log io.Writer
 	// Progress hears of every step and every line. Calls for one job come one

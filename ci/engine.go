@@ -50,9 +50,6 @@ type daggerBuilder struct {
 // NewDagger starts llcuda-engine and lets it connect to a Dagger engine; an
 // *EngineError says that there is none. The builder lives no longer than ctx.
 func NewDagger(ctx context.Context, o DaggerOptions) (Builder, error) {
-	if o.Stall == 0 {
-		o.Stall = 2 * time.Minute
-	}
 	b := &daggerBuilder{options: o}
 	conn, err := b.connect(ctx)
 	if err != nil {
@@ -64,9 +61,13 @@ func NewDagger(ctx context.Context, o DaggerOptions) (Builder, error) {
 
 // connect starts a child and waits until it has a session.
 func (b *daggerBuilder) connect(ctx context.Context) (*sibling.Conn, error) {
+	stall := b.options.Stall
+	if stall == 0 {
+		stall = 2 * time.Minute
+	}
 	conn, err := startEngine(ctx, b.options, wire.CommandBuild)
 	if err == nil {
-		err = conn.Send(wire.Connect{Stall: b.options.Stall})
+		err = conn.Send(wire.Connect{Stall: stall})
 	}
 	var e wire.Event
 	if err == nil {
@@ -143,6 +144,7 @@ func (b *daggerBuilder) Build(ctx context.Context, p matrix.Plan, o Job) (res Re
 	if err != nil {
 		return res, err
 	}
+	job.Fresh = o.Fresh
 
 	r := newReport(p.Cell.ID, o)
 	r.begin("connect")

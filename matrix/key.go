@@ -11,7 +11,7 @@ import (
 // of jobs, ccache) is brought to one form first, so that one cell has one key
 // wherever it is built.
 func (m *Matrix) key(c Cell, t *toolkit, images map[string]string, o PlanOptions) string {
-	o.Dirs, o.Jobs, o.Ccache = ContainerDirs, 0, true
+	o.Dirs, o.Jobs, o.Ccache, o.NoCcache = ContainerDirs, 0, true, false
 	c.Faster, c.Runtime = nil, nil // they decide a choice, not a byte
 	p := m.plan(c, t, images, o)
 	return keyOf(p, o)

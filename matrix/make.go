@@ -22,10 +22,16 @@ var (
 	witnessScript string
 	//go:embed tools.sh
 	toolsScript string
+	//go:embed notices.sh
+	noticesScript string
 )
 
 // ContainerDirs are the folders inside a container.
 var ContainerDirs = Dirs{Source: "/src", Build: "/bld", Out: "/out", Cache: "/ccache"}
+
+// OtherDirs are other folders inside a container, with names of another length:
+// what two builds make in the two must not differ.
+var OtherDirs = Dirs{Source: "/again/source", Build: "/again/work/build", Out: "/again/out", Cache: "/ccache"}
 
 // Builders.
 const (
@@ -62,6 +68,8 @@ type PlanOptions struct {
 	Builder string
 	// Ccache says that a host has ccache. Images always have it.
 	Ccache bool
+	// NoCcache leaves it out of the plan wherever it is there.
+	NoCcache bool
 }
 
 // Plan makes the plan of a cell. Its error is about o; a loaded matrix and its
@@ -139,6 +147,10 @@ func (m *Matrix) place(c Cell, t *toolkit, images map[string]string, o PlanOptio
 			}
 		}
 		p.Prepare = append(p.Prepare, script("prepare", toolsScript, tools...))
+		if cuda {
+			// Before an hour of compiling, not after it.
+			p.Prepare = append(p.Prepare, script("prepare", noticesScript, "check"))
+		}
 	}
 	for k, v := range env {
 		p.Env = append(p.Env, k+"="+v)
@@ -173,6 +185,11 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 		script("install", installScript, append([]string{o.Dirs.Build + "/bin", o.Dirs.Out, o.Dirs.Source}, installed...)...),
 	}
 	if cuda {
+		notices := []string{"copy", o.Dirs.Out + "/LICENSES"}
+		if o.Builder == BuilderHost {
+			notices = append(notices, "lenient") // such a bundle is not published to GitHub
+		}
+		p.Steps = append(p.Steps, script("notices", noticesScript, notices...))
 		p.WitnessFile = o.Dirs.Build + "/llcuda-witness.txt"
 		p.Steps = append(p.Steps, script("witness", witnessScript, o.Dirs.Out, p.WitnessFile))
 	}
@@ -254,7 +271,7 @@ func pathMaps(cuda bool, d Dirs) []string {
 }
 
 func launchers(cuda bool, o PlanOptions) []string {
-	if o.Builder == BuilderHost && !o.Ccache {
+	if o.NoCcache || o.Builder == BuilderHost && !o.Ccache {
 		return nil
 	}
 	args := []string{"-DCMAKE_C_COMPILER_LAUNCHER=ccache", "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"}

@@ -40,7 +40,8 @@ type Dirs struct {
 
 // Step is one command of a plan.
 type Step struct {
-	// Name is "prepare", "record", "configure", "build", "install" or "witness".
+	// Name is "prepare", "record", "configure", "build", "install", "notices" or
+	// "witness".
 	Name string `json:"name"`
 	// Args is an argv, never a line for a shell to split.
 	Args []string `json:"args"`
@@ -61,7 +62,8 @@ type Plan struct {
 	// Prepare makes the image fit to build in: its own cached layer. The host
 	// builder does not run it.
 	Prepare []Step `json:"prepare"`
-	// Steps are record, configure, build, install and, with a toolkit, witness.
+	// Steps are record, configure, build, install and, with a toolkit, notices
+	// and witness.
 	Steps []Step `json:"steps"`
 	// CMake are the arguments of the configure step, folders left out.
 	CMake []string `json:"cmake"`

@@ -231,3 +231,61 @@ func TestPrepareInstallsThenLooksForEachTool(t *testing.T) {
 		t.Errorf("%v, said %q", err, out)
 	}
 }
+
+// NVIDIA's texts are found beside the nvcc on PATH, each is copied once, and a
+// container without any is refused before it compiles.
+func TestNoticesOfNVIDIAComeFromTheToolkit(t *testing.T) {
+	step := func(name string) matrix.Step {
+		p := plan(t, ours(t), "cuda11.8-sm75", options())
+		for _, s := range append(slices.Clone(p.Prepare), p.Steps...) {
+			if s.Args[3] == name && strings.Contains(s.Args[2], "notices:") {
+				return s
+			}
+		}
+		t.Fatalf("the plan has no step %s for notices", name)
+		return matrix.Step{}
+	}
+	notices := func(name, path string, args ...string) (string, error) {
+		c := exec.CommandContext(t.Context(), "sh", append([]string{"-euc", step(name).Args[2], name}, args...)...)
+		c.Env = []string{"PATH=" + path + ":/usr/bin:/bin"}
+		out, err := c.CombinedOutput()
+		return string(out), err
+	}
+	toolkit := filepath.Join(t.TempDir(), "cuda-11.8")
+	for name, text := range map[string]string{"bin/nvcc": "#!/bin/sh\n", "EULA.txt": "terms", "licences/libcub-dev": "cub", "licences/again": "terms"} {
+		file := filepath.Join(toolkit, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said, err := notices("prepare", toolkit+"/bin", "check"); err != nil {
+		t.Errorf("check: %v\n%s", err, said)
+	}
+	out := t.TempDir()
+	if said, err := notices("notices", toolkit+"/bin", "copy", out); err != nil {
+		t.Fatalf("copy: %v\n%s", err, said)
+	}
+	for name, want := range map[string]string{"NVIDIA.again": "terms", "NVIDIA.libcub-dev": "cub"} {
+		if got, err := os.ReadFile(filepath.Join(out, name)); err != nil || string(got) != want {
+			t.Errorf("%s holds %q, %v", name, got, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(out, "NVIDIA.EULA.txt")); err == nil {
+		t.Error("a text that is there twice was copied twice")
+	}
+}
+
+func TestAToolkitWithoutNoticesIsRefusedInAContainerOnly(t *testing.T) {
+	for name, want := range map[string]string{matrix.BuilderDagger: "", matrix.BuilderHost: "lenient"} {
+		o := options()
+		o.Builder = name
+		p := plan(t, ours(t), "cuda11.8-sm75", o)
+		s := p.Steps[slices.IndexFunc(p.Steps, func(s matrix.Step) bool { return s.Name == "notices" })]
+		if got := s.Args[len(s.Args)-1]; (got == "lenient") != (want == "lenient") {
+			t.Errorf("%s: the step ends with %q", name, got)
+		}
+	}
+}

@@ -45,7 +45,7 @@ cuda_s=$((SECONDS - from))
 bin/llcuda-build inspect "$dist/cells/cuda11.8-sm75/libggml-cuda.so"
 
 say "4/7 a throwaway key and a signed release folder"
-bin/llcuda-build keygen "$work/demo.key"
+bin/llcuda-build keygen --no-password "$work/demo.key"
 # A few cells serve few GPUs, and those of the fixture nobody: --partial says that
 # this is meant. Without it publish names each hole in the matrix's promise.
 bin/llcuda-build publish demo "$dist" --to "dir:$work/releases" --sign-key "$work/demo.key" --partial

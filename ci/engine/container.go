@@ -21,7 +21,11 @@ func (s *session) Build(ctx context.Context, b wire.Build, tell Tell) (wire.Done
 	s.out.attach(r)
 	defer s.out.detach()
 	c := &containerBuild{Build: b, report: r, client: s.client}
-	done, err := c.run(ctx)
+	run := c.run
+	if b.Ccache != nil {
+		run = c.carryCcache
+	}
+	done, err := run(ctx)
 	if err != nil {
 		err = s.explain(ctx, r.current(), err)
 	}
@@ -95,7 +99,12 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 		}
 	}
 
-	ctr = c.ccache(ctr).
+	if c.Fresh == "" {
+		ctr = c.ccache(ctr)
+	} else {
+		ctr = ctr.WithEnvVariable(freshVariable, c.Fresh)
+	}
+	ctr = ctr.
 		WithDirectory(p.Dirs.Build, c.client.Directory()).
 		WithDirectory(p.Dirs.Out, c.client.Directory()).
 		WithMountedDirectory(p.Dirs.Source, src).
@@ -122,6 +131,10 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 	}
 	return res, ctx.Err()
 }
+
+// freshVariable carries Build.Fresh into the container. Nothing reads it: the engine
+// knows a step by its inputs, and one more makes it a new one.
+const freshVariable = "LLCUDA_FRESH"
 
 // step runs one command and waits for it.
 func (c *containerBuild) step(ctx context.Context, ctr *dagger.Container, s matrix.Step) (*dagger.Container, error) {

@@ -32,6 +32,7 @@ type buildOptions struct {
 	force      bool
 	runtime    []string
 	partial    bool
+	noCache    bool
 	cacheDir   string
 }
 
@@ -42,9 +43,9 @@ func newBuild(s *cli.Streams, matrixFile *string) *cobra.Command {
 		Short: "build, inspect, verify and pack cells (all of the matrix without names)",
 		Long: `Compiles each cell in its container, reads the truth back from the finished
 files, holds it against the cell, and packs what passed into --out: the part
-(CELL-….tar.zst), what publish needs of it (CELL.bundle.json), the unpacked
-folder (cells/CELL), the full log (logs/CELL.log) and what cuobjdump said of the
-files (logs/CELL.cuobjdump.txt). A cell that fails leaves nothing but its logs;
+(CELL-….tar.zst), what publish needs of it (CELL.bundle.json), its bill of
+materials (extra/CELL.spdx.json), the unpacked folder (cells/CELL), the full log
+(logs/CELL.log) and what cuobjdump said of the files (logs/CELL.cuobjdump.txt). A cell that fails leaves nothing but its logs;
 what an earlier build left stays until the new one is whole.
 
 A cell whose source, image, flags and tools are those of the build before, and
@@ -78,6 +79,7 @@ matrix promises, or each hole is named and the build fails (the parts stay).
 	f.BoolVar(&o.timings, "timings", false, "print where the time went; logs/timings.json and logs/timings.svg in --out have it too")
 	f.StringSliceVar(&o.runtime, "runtime", nil, "how bundles get the CUDA runtime, `host,lean,stock`, in place of the matrix's word")
 	f.BoolVar(&o.partial, "partial", false, "do not hold the whole matrix against its promise")
+	f.BoolVar(&o.noCache, "no-cache", false, "compile everything anew: no ccache, no step that the engine remembers")
 	return c
 }
 
@@ -110,37 +112,18 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	if o.out, err = filepath.Abs(o.out); err != nil {
 		return err
 	}
-	for _, dir := range []string{o.out, filepath.Join(o.out, "cells"), filepath.Join(o.out, "logs")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-	}
-
-	if err := sweepWorkDirs(o.out); err != nil {
+	if err := makeOut(o.out); err != nil {
 		return err
 	}
-
-	progress := cli.NewProgress(s.Err, false)
 	times := timeline.NewRecorder(time.Now, "check", "connect", "image", "export", "place")
-	lane := times.Lane("source")
-	lane.Begin("source")
-	progress.Set("source", "fetching", 0, 0, cli.Steps)
-	tree, err := source.Resolve(ctx, source.Options{
-		Spec: o.source, CacheDir: o.cacheDir, Log: s.Err, Env: s.Environ,
-		Default: source.Repository{URL: m.Source().URL, Ref: m.Source().Ref},
-	})
-	lane.End("")
+	job, err := newCellJob(ctx, s, o, m, images, times)
 	if err != nil {
-		progress.Finish("source", "")
 		return err
 	}
-	progress.Finish("source", describeSource(tree.ID))
-
-	// On a host ccache is used where it is there; images always have it.
-	_, noCcache := exec.LookPath("ccache")
-	job := cellJob{options: o, matrix: m, tree: tree, progress: progress, times: times, env: s.EnvMap(),
-		runtimes: &runtimeShop{made: map[string]func() (builtRuntime, error){}},
-		plan:     matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Builder: o.builder, Ccache: noCcache == nil}}
+	if o.noCache {
+		job = job.withoutCaches()
+	}
+	tree := job.tree
 	built, errs, err := job.all(ctx, s, cells)
 	if err != nil {
 		return err
@@ -162,6 +145,43 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	}
 	return withHoles(s, keepsPromise(o.matrixFile, "dist", o.out), false,
 		"llcuda-build coverage --from "+o.out+" shows the grid; --partial builds without this check")
+}
+
+// extraDir is the folder of DIST whose files go along with a release: bills of
+// materials, and what `make release-files` makes.
+const extraDir = "extra"
+
+// makeOut makes the folders of an output, and removes what killed builds left.
+func makeOut(out string) error {
+	for _, dir := range []string{out, filepath.Join(out, "cells"), filepath.Join(out, "logs"), filepath.Join(out, extraDir)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return sweepWorkDirs(out)
+}
+
+// newCellJob fetches the source. A job has no builder yet: see all.
+func newCellJob(ctx context.Context, s *cli.Streams, o buildOptions, m *matrix.Matrix, images map[string]string, times *timeline.Recorder) (cellJob, error) {
+	progress := cli.NewProgress(s.Err, false)
+	lane := times.Lane("source")
+	lane.Begin("source")
+	progress.Set("source", "fetching", 0, 0, cli.Steps)
+	tree, err := source.Resolve(ctx, source.Options{
+		Spec: o.source, CacheDir: o.cacheDir, Log: s.Err, Env: s.Environ,
+		Default: source.Repository{URL: m.Source().URL, Ref: m.Source().Ref},
+	})
+	lane.End("")
+	if err != nil {
+		progress.Finish("source", "")
+		return cellJob{}, err
+	}
+	progress.Finish("source", describeSource(tree.ID))
+	// On a host ccache is used where it is there; images always have it.
+	_, noCcache := exec.LookPath("ccache")
+	return cellJob{options: o, matrix: m, tree: tree, progress: progress, times: times, env: s.EnvMap(), dirs: matrix.ContainerDirs,
+		runtimes: &runtimeShop{made: map[string]func() (builtRuntime, error){}},
+		plan:     matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder, Ccache: noCcache == nil}}, nil
 }
 
 func describeSource(id matrix.SourceID) string {

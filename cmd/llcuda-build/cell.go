@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"github.com/waqasm86/llcuda/internal/compat"
 	"github.com/waqasm86/llcuda/internal/flock"
 	"github.com/waqasm86/llcuda/internal/inspect"
+	"github.com/waqasm86/llcuda/internal/sbom"
 	"github.com/waqasm86/llcuda/internal/source"
 	"github.com/waqasm86/llcuda/internal/timeline"
 	"github.com/waqasm86/llcuda/matrix"
@@ -36,13 +39,18 @@ type cellJob struct {
 	programs []string
 	// runtimes are the parts that cells share.
 	runtimes *runtimeShop
+	// dirs are the folders in a container; a host's are made for each build.
+	dirs matrix.Dirs
+	// fresh keeps every cache out, see ci.Job.
+	fresh string
 }
 
 // builtCell is what one cell left in the output folder.
 type builtCell struct {
-	id   string
-	part string
-	size int64
+	id     string
+	part   string
+	digest string
+	size   int64
 }
 
 // run turns one cell into a part and a fragment: build → inspect → verify →
@@ -61,7 +69,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 	work := folder.path
 
 	o, app := j.plan, filepath.Join(work, "app")
-	o.Dirs = matrix.ContainerDirs
+	o.Dirs = j.dirs
 	if o.Builder == matrix.BuilderHost {
 		o.Dirs = ci.HostDirs(j.tree.Dir, app, filepath.Join(j.options.cacheDir, "ccache"))
 	}
@@ -76,7 +84,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 	}
 	defer log.Close()
 	result, err := j.builder.Build(ctx, plan, ci.Job{
-		SourceDir: j.tree.Dir, OutDir: app, Log: log,
+		SourceDir: j.tree.Dir, OutDir: app, Log: log, Fresh: j.fresh,
 		Progress: func(e ci.Event) {
 			lane.Begin(e.Step)
 			j.progress.Set(cell.ID, e.Step, int64(e.Done), int64(e.Total), cli.Steps)
@@ -129,7 +137,17 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 	}
 	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: parts}
 	lane.Begin("place")
-	if err := j.place(ctx, work, result.Dir, name, fragment); err != nil {
+	bill, err := sbom.Document(ctx, sbom.Input{Fragment: fragment, Tool: version, Time: j.tree.Time, Open: func(name string) (io.ReadCloser, error) {
+		f, err := os.Open(filepath.Join(work, name))
+		if errors.Is(err, fs.ErrNotExist) { // a runtime part is in its place already
+			return os.Open(filepath.Join(j.options.out, name))
+		}
+		return f, err
+	}})
+	if err != nil {
+		return builtCell{}, err
+	}
+	if err := j.place(ctx, work, result.Dir, name, fragment, bill); err != nil {
 		return builtCell{}, err
 	}
 	if keyErr == nil && j.programs != nil {
@@ -139,7 +157,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 	}
 	j.progress.Finish(cell.ID, fmt.Sprintf("built, verified and packed in %s: %s, %s",
 		time.Since(began).Round(time.Second), name, cli.Size(packed.Size)))
-	return builtCell{id: cell.ID, part: name, size: packed.Size}, nil
+	return builtCell{id: cell.ID, part: name, digest: packed.Digest, size: packed.Size}, nil
 }
 
 // place moves what passed to its names, the fragment after the part: a build
@@ -147,7 +165,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 // Only the unpacked folder, which nothing is published from, follows it. Builds
 // into one folder take turns here, or one would drop the part that another's
 // fragment is about to name.
-func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bundles.Fragment) error {
+func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bundles.Fragment, bill []byte) error {
 	out := j.options.out
 	turn, err := os.Open(filepath.Join(out, "cells"))
 	if err != nil {
@@ -163,6 +181,9 @@ func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bun
 	if _, err := bundles.WriteFragment(out, fragment); err != nil {
 		return err
 	}
+	if err := os.WriteFile(billName(out, fragment.Bundle.ID), bill, 0o644); err != nil {
+		return err
+	}
 	cell := filepath.Join(out, "cells", fragment.Bundle.ID)
 	if err := os.RemoveAll(cell); err != nil {
 		return err
@@ -172,6 +193,10 @@ func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bun
 	}
 	return errors.Join(dropOldParts(out, fragment.Bundle.ID, part), dropOldRuntimes(out))
 }
+
+// billName is where a bundle's bill of materials lies: in the folder of what goes
+// along with a release besides its parts.
+func billName(out, bundle string) string { return filepath.Join(out, extraDir, bundle+sbom.Suffix) }
 
 // dropOldParts removes parts of a cell that its fragment no longer names.
 func dropOldParts(out, cell, keep string) error {

@@ -33,7 +33,7 @@ func (j cellJob) all(ctx context.Context, s *cli.Streams, cells []matrix.Cell) (
 	}
 	built, errs := make([]builtCell, len(cells)), make([]error, len(cells))
 	same := map[string]builtCell{}
-	if known && !j.options.force {
+	if known && !j.options.force && !j.options.noCache {
 		same = j.unchanged(ctx, cells)
 	}
 	place := map[string]int{}
@@ -117,13 +117,18 @@ func newBuilder(ctx context.Context, engine ci.DaggerOptions, name string) (ci.B
 }
 
 // engineOptions name the second program of this installation: it lies beside this
-// one, and nowhere else is looked.
+// one, under a name of the same form (llcuda-build-linux-amd64, llcuda-engine-linux-amd64),
+// and nowhere else is looked.
 func engineOptions(s *cli.Streams) (ci.DaggerOptions, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return ci.DaggerOptions{}, fmt.Errorf("finding %s: %w", ci.EngineProgram, err)
 	}
-	return ci.DaggerOptions{Program: filepath.Join(filepath.Dir(self), ci.EngineProgram), Env: s.EnvMap()}, nil
+	name := ci.EngineProgram
+	if form, ok := strings.CutPrefix(filepath.Base(self), "llcuda-build"); ok {
+		name += form
+	}
+	return ci.DaggerOptions{Program: filepath.Join(filepath.Dir(self), name), Env: s.EnvMap()}, nil
 }
 
 // writeTimings prints where the time went, and keeps it beside the logs.

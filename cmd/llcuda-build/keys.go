@@ -16,21 +16,28 @@ import (
 )
 
 func newKeygen(s *cli.Streams) *cobra.Command {
-	return &cobra.Command{
+	var bare bool
+	c := &cobra.Command{
 		Use:   "keygen FILE",
 		Short: "make a minisign key pair: FILE (secret) and FILE.pub",
 		Long: `Writes a minisign key pair: FILE, for publish --sign-key, and FILE.pub, for
-llcuda-run --key. On a terminal it asks for a password (empty: none); elsewhere
-the password is LLCUDA_SIGN_PASSWORD, and without it the key is not encrypted.`,
+llcuda-run --key. It asks for the password that encrypts FILE, or takes
+LLCUDA_SIGN_PASSWORD. --no-password leaves it bare: for a test, or a key that is
+kept as a secret of continuous integration.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return runKeygen(s, args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error { return runKeygen(s, args[0], bare) },
 	}
+	c.Flags().BoolVar(&bare, "no-password", false, "do not encrypt FILE: whoever reads it can sign")
+	return c
 }
 
-func runKeygen(s *cli.Streams, file string) error {
-	password, err := newPassword(s)
-	if err != nil {
-		return err
+func runKeygen(s *cli.Streams, file string, bare bool) error {
+	password := ""
+	if !bare {
+		var err error
+		if password, err = newPassword(s); err != nil {
+			return err
+		}
 	}
 	key, err := bundles.GenerateKey(nil)
 	if err != nil {
@@ -79,16 +86,23 @@ func signingKey(s *cli.Streams, file string) (bundles.PrivateKey, error) {
 	return key, nil
 }
 
+// errNoPassword says that a key would be left bare that nobody asked to be.
+var errNoPassword = &cli.Error{Err: errors.New("no password for the new key"), Code: cli.ExitUsage,
+	Cure: "type one on a terminal, set LLCUDA_SIGN_PASSWORD, or leave the key bare with --no-password"}
+
 func newPassword(s *cli.Streams) (string, error) {
 	if p := s.Env("LLCUDA_SIGN_PASSWORD"); p != "" {
 		return p, nil
 	}
 	if _, ok := terminal(s); !ok {
-		return "", nil
+		return "", errNoPassword
 	}
-	first, err := askPassword(s, "Password (empty: none): ")
-	if err != nil || first == "" {
+	first, err := askPassword(s, "Password for the new key: ")
+	if err != nil {
 		return "", err
+	}
+	if first == "" {
+		return "", errNoPassword
 	}
 	second, err := askPassword(s, "Again: ")
 	if err != nil {

@@ -40,7 +40,7 @@ func finished(t *testing.T, out string, n int) (work, dir, part string, f bundle
 
 func TestTwoBuildsOfOneCellAtOnceLeaveAWholeOne(t *testing.T) {
 	out := t.TempDir()
-	if err := os.Mkdir(filepath.Join(out, "cells"), 0o755); err != nil {
+	if err := makeOut(out); err != nil {
 		t.Fatal(err)
 	}
 	j := cellJob{options: buildOptions{out: out}}
@@ -52,7 +52,7 @@ func TestTwoBuildsOfOneCellAtOnceLeaveAWholeOne(t *testing.T) {
 		work, dir, part, f := finished(t, out, n+1)
 		all.Go(func() {
 			<-start
-			errs[n] = j.place(t.Context(), work, dir, part, f)
+			errs[n] = j.place(t.Context(), work, dir, part, f, []byte("{}\n"))
 		})
 	}
 	close(start)
@@ -81,7 +81,7 @@ func TestTwoBuildsOfOneCellAtOnceLeaveAWholeOne(t *testing.T) {
 
 func TestACellThatWasNotStartedKeepsItsLog(t *testing.T) {
 	out := t.TempDir()
-	if err := os.Mkdir(filepath.Join(out, "logs"), 0o755); err != nil {
+	if err := makeOut(out); err != nil {
 		t.Fatal(err)
 	}
 	j := cellJob{options: buildOptions{out: out}, builder: noBuilder{}, progress: cli.NewProgress(&strings.Builder{}, false)}

@@ -26,7 +26,7 @@ func newRoot(s *cli.Streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:     "llcuda-build",
 		Short:   "build llama.cpp for NVIDIA GPUs, and check what the binaries really hold",
-		Version: version,
+		Version: cli.VersionText(version, commit),
 	}
 	matrixFile := root.PersistentFlags().String("matrix", matrix.DefaultName, "the matrix `FILE`; outside a checkout the one of this program")
 	root.AddCommand(
@@ -36,11 +36,20 @@ func newRoot(s *cli.Streams) *cobra.Command {
 		newVerify(s, matrixFile),
 		newCoverage(s, matrixFile),
 		newKeygen(s),
+		newSign(s),
+		newPrograms(s, matrixFile),
+		newCcache(s, matrixFile),
 		newPublish(s, matrixFile),
 		newModels(s),
 	)
+	for _, extra := range extraCommands {
+		root.AddCommand(extra(root))
+	}
 	return root
 }
+
+// extraCommands are those of a build tag, see man.go.
+var extraCommands []func(root *cobra.Command) *cobra.Command
 
 func loadMatrix(file string) (*matrix.Matrix, error) {
 	data, err := os.ReadFile(file)

@@ -24,12 +24,15 @@ type verifyOptions struct {
 	cuobjdump  string
 	keys       []string
 	json       bool
+	rebuild    bool
+	build      buildOptions
+	keep       string
 }
 
 func newVerify(s *cli.Streams, matrixFile *string) *cobra.Command {
 	var o verifyOptions
 	c := &cobra.Command{
-		Use:   "verify DIR|TARBALL|RELEASE",
+		Use:   "verify DIR|TARBALL|RELEASE, verify --rebuild [CELL...]",
 		Short: "hold a finished bundle, or a whole release, against its cells; exit 1 names each miss",
 		Long: `Reads the truth from the files of an app part, unpacked or packed, and holds it
 against the cell that its bundle.json names (or --cell): machine code for each
@@ -42,9 +45,25 @@ is read back, and each bundle against its cell.
 
 cuobjdump, where one is on PATH, is asked about the same files and has to agree.
 It reads only files on disk: of a packed part it is asked where --cuobjdump PATH
-names it, and gets a temporary copy of one file with device code after another.`,
-		Args: cobra.ExactArgs(1),
+names it, and gets a temporary copy of one file with device code after another.
+
+With --rebuild it builds cells (all of the matrix without names) twice, without
+any cache and in folders of different names, and holds the two parts against each
+other: the same bytes, or each file that differs and where.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.rebuild {
+				return nil
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := rebuildFlagsAlone(cmd, o.rebuild); err != nil {
+				return err
+			}
+			if o.rebuild {
+				o.build.matrixFile, o.build.cells = *matrixFile, args
+				return prepareRebuild(cmd.Context(), s, o)
+			}
 			o.matrixFile, o.target = *matrixFile, args[0]
 			if v := s.Env("LLCUDA_KEY"); v != "" && len(o.keys) == 0 {
 				o.keys = bundles.KeysIn(v)
@@ -57,6 +76,7 @@ names it, and gets a temporary copy of one file with device code after another.`
 	f.StringVar(&o.cuobjdump, "cuobjdump", "auto", "the second witness: `auto|off|PATH`")
 	f.StringArrayVar(&o.keys, "key", nil, "trust this minisign public `KEY` or .pub file too, for a release (env LLCUDA_KEY)")
 	f.BoolVar(&o.json, "json", false, "print the misses as JSON (schema 1)")
+	rebuildFlags(f, &o)
 	return c
 }
 

@@ -13,8 +13,11 @@ import (
 	"github.com/waqasm86/llcuda/internal/cli"
 )
 
-// version is set by the linker, see Makefile.
-var version = "unknown"
+// version and commit are set by the linker, see Makefile.
+var (
+	version = "unknown"
+	commit  = ""
+)
 
 func main() {
 	ctx, stop := cli.WithSignals(context.Background())

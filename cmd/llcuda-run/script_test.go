@@ -26,6 +26,9 @@ var update = flag.Bool("update", false, "rewrite the golden texts of the scripts
 const hostVariable = "LLCUDA_TEST_HOST"
 
 func TestMain(m *testing.M) {
+	if as := os.Getenv(pretendVariable); as != "" {
+		os.Exit(pretend(as, os.Args[1:]))
+	}
 	testscript.Main(m, map[string]func(){
 		"llcuda-run":        program,
 		"fake-llama-server": fakeServer,

@@ -52,7 +52,7 @@ for cell; do
   step "verify-tarball-$cell" 0 sh -c 'bin/llcuda-build verify "$0"/"$1"-*.tar.zst' "$work/dist" "$cell"
   step "glibc-$cell" 0 sh -c 'bin/llcuda-build inspect --json "$0" | grep -o "\"glibc\": *\"[^\"]*\"" | sort | uniq -c' "$work/dist/cells/$cell"
 done
-step keygen 0 bin/llcuda-build keygen "$work/proof.key"
+step keygen 0 bin/llcuda-build keygen --no-password "$work/proof.key"
 step publish 0 bin/llcuda-build publish first "$work/dist" --to "dir:$work/releases" --sign-key "$work/proof.key" --partial # no release by the promise
 step release 0 ls -l "$work/releases/first"
 export LLCUDA_FROM=$work/releases LLCUDA_KEY=$work/proof.key.pub

@@ -73,7 +73,7 @@ main() {
   step sizes 0 sh -c 'ls -l "$0"/dist "$0/dist/cells/$1"; du -sb "$0/dist/cells/$1"' "$work" "$cell"
   step inspect 0 "$bin/llcuda-build" inspect "$work/dist/cells/$cell/libggml-cuda.so"
   step verify-folder 0 "$bin/llcuda-build" verify "$work/dist/cells/$cell" --matrix "$matrix"
-  step keygen 0 "$bin/llcuda-build" keygen "$work/proof.key"
+  step keygen 0 "$bin/llcuda-build" keygen --no-password "$work/proof.key"
   step publish 0 "$bin/llcuda-build" publish proof-1 "$work/dist" --to "dir:$work/releases" --sign-key "$work/proof.key" --partial # one cell: no release by the promise
   export LLCUDA_FROM=$work/releases LLCUDA_KEY=$work/proof.key.pub
   step doctor 0 "$bin/llcuda-run" doctor --from "$work/releases" --key "$work/proof.key.pub"

@@ -24,10 +24,10 @@ func (r *resolver) remote(ctx context.Context, address, ref string) (Tree, error
 	if commitID.MatchString(ref) {
 		id.Ref, id.Commit = "", ref
 		if dir, ok := shelf.have(ctx, r.git, ref); ok {
-			return Tree{dir, id}, nil
+			return Tree{Dir: dir, ID: id}, nil
 		}
 		dir, _, err := r.take(ctx, shelf, address, served{commit: ref})
-		return Tree{dir, id}, err
+		return Tree{Dir: dir, ID: id}, err
 	}
 	refs, err := r.git.list(ctx, address, patterns(ref)...)
 	var unreachable *RepositoryError
@@ -36,7 +36,7 @@ func (r *resolver) remote(ctx context.Context, address, ref string) (Tree, error
 		if dir, ok := shelf.have(ctx, r.git, commit); ok {
 			r.say("%v; using the copy of %s fetched before", unreachable, commit)
 			id.Commit = commit
-			return Tree{dir, id}, nil
+			return Tree{Dir: dir, ID: id}, nil
 		}
 	}
 	if err != nil {
@@ -57,7 +57,7 @@ func (r *resolver) remote(ctx context.Context, address, ref string) (Tree, error
 		}
 	}
 	id.Commit = commit
-	return Tree{dir, id}, shelf.note(ref, commit)
+	return Tree{Dir: dir, ID: id}, shelf.note(ref, commit)
 }
 
 // patterns narrow ls-remote to what find looks at.
@@ -102,7 +102,7 @@ func (r *resolver) bundle(ctx context.Context, path, ref string) (Tree, error) {
 			return Tree{}, err
 		}
 	}
-	t := Tree{dir, matrix.SourceID{URL: "bundle:" + filepath.Base(path), Ref: ref, Commit: commit}}
+	t := Tree{Dir: dir, ID: matrix.SourceID{URL: "bundle:" + filepath.Base(path), Ref: ref, Commit: commit}}
 	if ref == "" || commitID.MatchString(ref) {
 		tags, err := r.git.run(ctx, dir, "tag", "--points-at", "HEAD")
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -136,4 +137,17 @@ func repositoryError(address string, err error) error {
 	}
 	clean := redact(address)
 	return &RepositoryError{Repository: clean, Said: strings.ReplaceAll(failed.said, address, clean), Err: errors.New("git " + failed.args[0] + " failed")}
+}
+
+// commitTime is when a commit was made.
+func (g git) commitTime(ctx context.Context, dir, commit string) (time.Time, error) {
+	text, err := g.run(ctx, dir, "show", "--no-patch", "--no-show-signature", "--format=%ct", commit)
+	if err != nil {
+		return time.Time{}, err
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("the time of commit %s: %w", commit, err)
+	}
+	return time.Unix(seconds, 0).UTC(), nil
 }

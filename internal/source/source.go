@@ -26,6 +26,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/waqasm86/llcuda/internal/lazyregexp"
 	"github.com/waqasm86/llcuda/matrix"
@@ -61,6 +62,8 @@ type Tree struct {
 	// Dir is absolute. It must not be written to.
 	Dir string
 	ID  matrix.SourceID
+	// Time is when the commit was made; zero where there is none.
+	Time time.Time
 }
 
 // Resolve finds or fetches the tree that o.Spec names. Its typed errors are
@@ -91,6 +94,11 @@ func Resolve(ctx context.Context, o Options) (Tree, error) {
 		t.ID.Fixture = true
 	case !errors.Is(err, fs.ErrNotExist):
 		return Tree{}, fmt.Errorf("source: %w", err)
+	}
+	if t.ID.Commit != "" {
+		if t.Time, err = r.git.commitTime(ctx, t.Dir, t.ID.Commit); err != nil {
+			return Tree{}, repositoryError(t.Dir, err)
+		}
 	}
 	return t, nil
 }

@@ -33,6 +33,19 @@ type Build struct {
 	Exclude []string `json:"exclude"`
 	// Out is where the finished folder is written; it does not exist.
 	Out string `json:"out"`
+	// Fresh, where it is not empty, keeps the results of earlier builds out, see ci.Job.
+	Fresh string `json:"fresh,omitempty"`
+	// Ccache, where it is set, is done in place of the plan's steps.
+	Ccache *Ccache `json:"ccache,omitempty"`
+}
+
+// Ccache carries the compiler cache of the plan's image to or from a tar.
+type Ccache struct {
+	// Save and Load name the tar; one of them is set.
+	Save string `json:"save,omitempty"`
+	Load string `json:"load,omitempty"`
+	// MaxSize is what Save keeps of it, as ccache writes sizes ("1G").
+	MaxSize string `json:"max_size,omitempty"`
 }
 
 // Event is one piece of news; one of its fields is set.

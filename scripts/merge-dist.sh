@@ -1,0 +1,17 @@
+#!/bin/bash
+# merge-dist.sh ARTIFACTS DIST: puts what the jobs of a release left, one folder each,
+# into one dist/. Two jobs that left a file of one name are a mistake.
+. "$(dirname "$0")/env.sh"
+from=$1 to=$2
+mkdir -p "$to/extra"
+put() { [ ! -e "$2/${1##*/}" ] || die "${1##*/} comes from two jobs"; cp "$1" "$2/"; }
+shopt -s nullglob
+for dir in "$from"/dist-*; do
+  if [ "${dir##*/}" = dist-files ]; then
+    for file in "$dir"/*; do put "$file" "$to/extra"; done
+    continue
+  fi
+  for file in "$dir"/*.tar.zst "$dir"/*.bundle.json; do put "$file" "$to"; done
+  for file in "$dir"/extra/*; do put "$file" "$to/extra"; done
+done
+ls -l "$to" "$to/extra"
