@@ -50,9 +50,9 @@ func opens(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// hub starts a fake GitHub with repository owner/repo and tag v1, and points the
+// fakeGitHub starts a fake GitHub with repository owner/repo and tag v1, and points the
 // programs to it: hub [reader|archived].
-func hub(t *testing.T) func(ts *testscript.TestScript, neg bool, args []string) {
+func fakeGitHub(t *testing.T) func(ts *testscript.TestScript, neg bool, args []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		f := hubtest.New(t)
 		for _, arg := range args {
@@ -82,7 +82,7 @@ func TestScripts(t *testing.T) {
 	}
 	commands := clitest.Commands()
 	commands["opens"] = opens
-	commands["hub"] = hub(t)
+	commands["hub"] = fakeGitHub(t)
 	commands["library"] = library
 	commands["two"] = two
 	commands["take"] = take
