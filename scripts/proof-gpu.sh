@@ -15,7 +15,7 @@ mkdir -p "$out/bin" "$programs"
 say "building our programs, $commit"
 export CGO_ENABLED=1
 flags="-s -w -X main.version=$(git describe --tags --always --dirty) -extldflags=-Wl,-z,lazy"
-go build -trimpath -ldflags "$flags" -o "$out/bin/" ./cmd/... ./scripts/ask ./scripts/oracle
+go build -trimpath -ldflags "$flags" -o "$out/bin/" ./cmd/... ./scripts/ask ./scripts/oracle ./scripts/model ./scripts/repack
 say "making the oracle's programs with nvcc 11.8 and 12.4 (once: about 10 minutes of one core)"
 "$out/bin/oracle" make -out "$programs" -ccbin g++-11 -nvcc "11.8=$CACHE/corpus/cuda-11.8/bin/nvcc" -nvcc "12.4=$CACHE/corpus/cuda-12.4/bin/nvcc"
 say "packing"

@@ -17,7 +17,7 @@ func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
 	if len(os.Args) < 2 {
-		fail(errors.New("usage: oracle make|run, see go doc ./scripts/oracle"))
+		fail(errors.New("usage: oracle make|run|patch, see go doc ./scripts/oracle"))
 	}
 	var err error
 	switch os.Args[1] {
@@ -25,6 +25,11 @@ func main() {
 		err = runMake(ctx, os.Args[2:])
 	case "run":
 		err = runRun(ctx, os.Args[2:])
+	case "patch":
+		if len(os.Args) != 4 {
+			fail(errors.New("usage: oracle patch FILE PATCHES"))
+		}
+		err = patchFile(os.Args[2], os.Args[3])
 	default:
 		err = fmt.Errorf("oracle does not know %q", os.Args[1])
 	}

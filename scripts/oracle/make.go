@@ -134,6 +134,13 @@ func (m *maker) one(ctx context.Context, r recipe) (program, error) {
 	if o.alone {
 		p.File = "alone/" + p.File
 	}
+	out := filepath.Join(m.out, p.File)
+	made := filepath.Join(m.objects, r.name+".made")
+	if key, err := os.ReadFile(made); err == nil && string(key) == m.key(r) {
+		if _, err := os.Stat(out); err == nil {
+			return p, nil
+		}
+	}
 	var objects, link []string
 	rdc := false
 	for i, u := range strings.Fields(r.units) {
@@ -151,7 +158,6 @@ func (m *maker) one(ctx context.Context, r recipe) (program, error) {
 	if !o.so {
 		objects = append(objects, filepath.Join(m.objects, "main.o"))
 	}
-	out := filepath.Join(m.out, p.File)
 	if err := m.link(ctx, out, objects, link, rdc, o); err != nil {
 		return p, err
 	}
@@ -160,10 +166,18 @@ func (m *maker) one(ctx context.Context, r recipe) (program, error) {
 			return p, err
 		}
 	}
-	if r.patches == "" {
-		return p, nil
+	if r.patches != "" {
+		if err := patchFile(out, r.patches); err != nil {
+			return p, err
+		}
 	}
-	return p, patchFile(out, r.patches)
+	return p, os.WriteFile(made, []byte(m.key(r)), 0o644)
+}
+
+// key is what a program is made of: one that was made of the same is left alone.
+func (m *maker) key(r recipe) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{unitSource, mainSource, m.release, m.ccbin, r.units, r.options, r.patches}, "\x00")))
+	return hex.EncodeToString(sum[:])
 }
 
 // options of a recipe.
