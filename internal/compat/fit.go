@@ -27,7 +27,7 @@ func (t *Table) ptxFits(target SM, cc CC) bool {
 	case 'a':
 		return target.CC == cc
 	case 'f':
-		return target.CC == cc || t.sameFamily(target.CC, cc) && cc.Compare(target.CC) > 0
+		return target.Major >= firstFamily && (target.CC == cc || t.sameFamily(target.CC, cc) && cc.Compare(target.CC) > 0)
 	}
 	return cc.Compare(target.CC) >= 0
 }

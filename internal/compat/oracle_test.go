@@ -178,7 +178,11 @@ func TestPickTakesTheImageThatTheDriverTook(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := table().pick(f.Device.Groups[0].Images, cc)
-		sm, err := ParseSM(p.image.SM)
+		target := p.image.SM
+		if p.image.Holds != "" {
+			target = p.image.Holds
+		}
+		sm, err := ParseSM(target)
 		if err != nil {
 			t.Errorf("%s: %v", c.Name, err)
 			continue

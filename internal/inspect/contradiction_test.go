@@ -34,15 +34,16 @@ func TestWhatAnEntryHoldsIsSaidWhereItsHeaderSaysOtherwise(t *testing.T) {
 		entry []byte
 		want  facts.Image
 	}{
-		"machine code as it is marked":         {cubin, facts.Image{SM: "80"}},
-		"machine code marked for another":      {mark(cubin, 90, 0), facts.Image{SM: "90", Holds: "80"}},
-		"machine code marked with a suffix":    {mark(cubin, 80, 0x200000), facts.Image{SM: "80f"}},
-		"PTX as it is marked":                  {text("sm_75", 75, 0), facts.Image{SM: "75"}},
-		"PTX marked higher":                    {text("sm_75", 80, 0), facts.Image{SM: "80", Holds: "75"}},
-		"PTX marked lower":                     {text("sm_100a", 90, 0), facts.Image{SM: "90a", Holds: "100a"}},
-		"PTX marked with a suffix it has not":  {text("sm_75", 75, 0x100000), facts.Image{SM: "75"}},
-		"PTX with a suffix that is not marked": {text("sm_90a, texmode_independent", 90, 0), facts.Image{SM: "90a"}},
-		"PTX whose target is no number":        {text("sm_x", 75, 0), facts.Image{SM: "75"}},
+		"machine code as it is marked":          {cubin, facts.Image{SM: "80"}},
+		"machine code marked for another":       {mark(cubin, 90, 0), facts.Image{SM: "90", Holds: "80"}},
+		"machine code marked with a suffix":     {mark(cubin, 80, 0x200000), facts.Image{SM: "80f"}},
+		"PTX as it is marked":                   {text("sm_75", 75, 0), facts.Image{SM: "75"}},
+		"PTX marked higher":                     {text("sm_75", 80, 0), facts.Image{SM: "80", Holds: "75"}},
+		"PTX marked lower":                      {text("sm_100a", 90, 0), facts.Image{SM: "90a", Holds: "100a"}},
+		"PTX marked with a suffix it has not":   {text("sm_75", 75, 0x100000), facts.Image{SM: "75"}},
+		"PTX marked with a family it is not of": {text("sm_75", 75, 0x200000), facts.Image{SM: "75f"}},
+		"PTX with a suffix that is not marked":  {text("sm_90a, texmode_independent", 90, 0), facts.Image{SM: "90a"}},
+		"PTX whose target is no number":         {text("sm_x", 75, 0), facts.Image{SM: "75"}},
 	} {
 		got := read(t, container(c.entry)).Device.Groups[0].Images
 		if len(got) != 1 || got[0].SM != c.want.SM || got[0].Holds != c.want.Holds {
@@ -76,9 +77,14 @@ func TestAZlibStreamThatFillsItsEntryIsSaid(t *testing.T) {
 	w.Write([]byte(".version 8.4\n.target sm_80\n.address_size 64\n.entry k() {}\n\x00"))
 	w.Close()
 	for pad, want := range map[int]bool{0: true, 1: false, 7: false} {
-		e := fatEntry(1, 80, 0x1000, append(bytes.Clone(b.Bytes()), make([]byte, pad)...), 0)
-		if got := read(t, container(e)).Device.Groups[0].Images[0].Unpadded; got != want {
-			t.Errorf("%d bytes of padding: unpadded %v", pad, got)
+		for _, told := range []int{0, b.Len()} { // as 11.8 writes it, as 12.4 does
+			e := fatEntry(1, 80, 0, append(bytes.Clone(b.Bytes()), make([]byte, pad)...), 0)[:64+b.Len()+pad]
+			binary.LittleEndian.PutUint64(e[8:], uint64(b.Len()+pad))
+			binary.LittleEndian.PutUint32(e[16:], uint32(told))
+			binary.LittleEndian.PutUint64(e[40:], 0x1000)
+			if got := read(t, container(e)).Device.Groups[0].Images[0].Unpadded; got != want {
+				t.Errorf("%d bytes of padding, length %d told: unpadded %v", pad, told, got)
+			}
 		}
 	}
 }

@@ -139,9 +139,12 @@ func (p *unpacker) head(e *entry, n int64) ([]byte, error) {
 }
 
 // unpadded says whether a zlib stream ends with the last byte of its entry. Entries
-// are padded to 8 bytes, so one in eight does; fatbinary of CUDA 11.8 and 12.4 leaves
-// the padding within the payload's size.
+// are padded to 8 bytes, so one in eight does. fatbinary of CUDA 11.8 leaves the
+// padding within the payload, that of 12.4 says how long the stream is.
 func (p *unpacker) unpadded(e *entry) (bool, error) {
+	if e.payload.size < e.stored {
+		return false, nil
+	}
 	src := bufio.NewReader(e.payload.reader())
 	z, err := zlib.NewReader(src)
 	if err != nil {

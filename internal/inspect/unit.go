@@ -164,8 +164,12 @@ func (x *examiner) text(u *unit, e *entry, image *facts.Image) error {
 		u.unknown = append(u.unknown, fmt.Sprintf("PTX for sm_%s in an entry marked sm_%s", clean(t.target), e.sm))
 		if number, suffix, ok := cutSM(t.target); ok {
 			marked := strconv.FormatUint(uint64(e.target), 10)
-			if image.SM = marked + suffix; number != marked {
+			if number != marked {
 				image.Holds = t.target
+			}
+			// Of the header's suffixes a driver heeds f alone (measured).
+			if !strings.HasSuffix(e.sm, "f") {
+				image.SM = marked + suffix
 			}
 		}
 	}

@@ -168,7 +168,7 @@ func table() []recipe {
 		{"header-90-cubin-75", "k:s75", "s75 header-sm 90"},
 		{"header-f-cubin-90", "k:s90", "s90 flags f"}, {"header-a-cubin-90", "k:s90", "s90 flags a"}, {"header-a-ptx-75", "k:p75", "p75 flags a"},
 		{"header-unknown-flag-cubin-90", "k:s90", "s90 flags 0x1000000"}, {"header-unknown-flag-ptx-75", "k:p75", "p75 flags 0x1000000"},
-		{"header-f-ptx-75", "k:p75", "p75 flags f"}, {"two-cubins-80-and-90", "k:s80,s90", "s80 header-sm 90"}, {"two-cubins-90-and-80", "k:s90,s80", "s80 header-sm 90"}} {
+		{"header-f-ptx-75", "k:p75", "p75 flags f"}, {"header-f-ptx-90", "k:p90", "p90 flags f"}, {"two-cubins-80-and-90", "k:s80,s90", "s80 header-sm 90"}, {"two-cubins-90-and-80", "k:s90,s80", "s80 header-sm 90"}} {
 		add("abc", r[0], r[1], "plain", r[2])
 	}
 	add("bc", "header-without-a-cubin-90a", "k:s90a", "plain", "s90a flags none")

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -39,11 +40,15 @@ func runRun(ctx context.Context, args []string) error {
 	out := f.String("out", "", "folder for oracle.json, oracle-facts.json and oracle.txt")
 	commit := f.String("commit", "", "the commit of llcuda-run")
 	date := f.String("date", time.Now().UTC().Format(time.DateOnly), "the day")
-	only := f.String("only", "", "only programs whose name has this in it")
+	only := f.String("only", "", "only programs whose name matches this expression")
 	jobs := f.Int("j", min(8, runtime.NumCPU()), "how many programs at a time")
 	_ = f.Parse(args)
 	if *llcudaRun == "" || *out == "" || f.NArg() == 0 {
 		return errors.New("run needs -llcuda-run, -out and folders that oracle make made")
+	}
+	wanted, err := regexp.Compile(*only)
+	if err != nil {
+		return err
 	}
 	r := &runner{llcudaRun: *llcudaRun, files: map[string]facts.File{}}
 	host, err := r.host(ctx)
@@ -62,7 +67,7 @@ func runRun(ctx context.Context, args []string) error {
 			return fmt.Errorf("%s/cases.json: %w", dir, err)
 		}
 		for _, p := range list {
-			if !strings.Contains(p.Name, *only) {
+			if !wanted.MatchString(p.Name) {
 				continue
 			}
 			g.Go(func() error {
