@@ -193,7 +193,7 @@ type Image struct {
 	// entry, by which a driver chooses.
 	Holds string `json:"holds,omitempty"`
 	// Unpadded marks a zlib payload whose stream ends with its last byte: a driver
-	// was seen to fail on such, and not on others.
+	// was seen to fail on such PTX, and on no other.
 	Unpadded bool `json:"unpadded,omitempty"`
 	// Digest stands where the owner is "nvidia" by digest: the sum, modulo 2^128,
 	// over the units of the group, of the first 16 bytes of the SHA-256 of this

@@ -60,6 +60,9 @@ func readOracle(t *testing.T) (launched, map[string]facts.File) {
 			if u.Plain == 400 && u.At == "to-symbol" {
 				c.Units[i].Plain = 209
 			}
+			if u.Forced == 400 {
+				c.Units[i].Forced = 209
+			}
 		}
 	}
 	for _, file := range f.Files {
@@ -127,16 +130,18 @@ func TestTheRulesSayWhatTheDriverDid(t *testing.T) {
 }
 
 // What a unit alone is told must be what it met: as many of each error as the
-// rules say of the units one by one.
+// rules say of the units one by one. With CUDA_FORCE_PTX_JIT=1 it is what a file
+// without machine code meets.
 func TestEveryUnitMetTheErrorThatTheRulesSay(t *testing.T) {
 	e, files := readOracle(t)
 	checked := 0
+	isSASS := func(i facts.Image) bool { return i.Kind == facts.KindSASS }
 	for _, c := range e.Cases {
 		f, h := files[c.Name], under(e.Host, c.Env)
 		if f.Device == nil || c.Exit != 0 || slices.ContainsFunc(f.Device.Groups, func(g facts.Group) bool { return g.Linked }) {
 			continue
 		}
-		var said, met []int
+		var said, met, forced, metForced []int
 		for _, g := range f.Device.Groups {
 			if g.Empty {
 				continue
@@ -144,17 +149,27 @@ func TestEveryUnitMetTheErrorThatTheRulesSay(t *testing.T) {
 			one, d := f, *f.Device
 			d.Groups = []facts.Group{g}
 			one.Device = &d
+			without := d
+			without.Groups = []facts.Group{g}
+			without.Groups[0].Images = slices.DeleteFunc(slices.Clone(g.Images), isSASS)
+			two := f
+			two.Device = &without
 			for range g.Units {
 				said = append(said, firstError(judgeFile(one, h)))
+				forced = append(forced, firstError(judgeFile(two, h)))
 			}
 		}
 		for _, u := range c.Units {
-			met = append(met, u.Plain)
+			met, metForced = append(met, u.Plain), append(metForced, u.Forced)
 		}
-		slices.Sort(said)
-		slices.Sort(met)
+		for _, s := range [][]int{said, met, forced, metForced} {
+			slices.Sort(s)
+		}
 		if !slices.Equal(said, met) {
 			t.Errorf("%s: its units met %v, the rules say %v", c.Name, met, said)
+		}
+		if !slices.Equal(forced, metForced) {
+			t.Errorf("%s: with machine code passed over its units met %v, the rules say %v", c.Name, metForced, forced)
 		}
 		checked += len(met)
 	}

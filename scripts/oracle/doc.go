@@ -3,6 +3,7 @@
 //
 //	oracle make -out DIR -nvcc 12.4=/usr/local/cuda-12.4/bin/nvcc [-nvcc …] [-ccbin g++-11] [-j N] [-only TEXT]
 //	oracle run -llcuda-run FILE -out DIR [-commit C] [-date D] [-j N] PROGRAMS…
+//	oracle rejudge [-in docs/proof] -commit C PROGRAMS…
 //	oracle patch FILE PATCHES
 //
 // make compiles the table in cases.go with each toolkit into DIR/VERSION, with a
@@ -15,5 +16,7 @@
 // tells machine code from compiled PTX; and with machine code passed over. It writes
 // oracle.json, oracle-facts.json (the facts of each file, for the replay in
 // internal/compat) and oracle.txt, and fails where prediction and driver differ.
+// rejudge holds what a GPU answered once against today's rules, without a GPU.
+//
 // patch changes any finished file so, for the parts of the proof that need a broken one.
 package main

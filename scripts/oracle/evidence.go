@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -19,6 +20,9 @@ type evidence struct {
 	Device string `json:"device"`
 	Driver string `json:"driver"`
 	Commit string `json:"commit"`
+	// Judged is the commit of the rules that the predictions were made again by, "" where
+	// they are those of Commit.
+	Judged string `json:"judged,omitempty"`
 	// Host is what llcuda-run doctor said of the machine.
 	Host  facts.Host `json:"host"`
 	Cases []result   `json:"cases"`
@@ -207,8 +211,8 @@ func (e *evidence) table() []byte {
 			agreed++
 		}
 	}
-	fmt.Fprintf(w, "%s, driver %s (CUDA %s), %s, commit %s: %d of %d programs did what was predicted\n\n",
-		e.Device, e.Driver, cuda(e.Host), e.Date, e.Commit, agreed, len(e.Cases))
+	fmt.Fprintf(w, "%s, driver %s (CUDA %s), %s, commit %s: %d of %d programs did what %s predicts\n\n",
+		e.Device, e.Driver, cuda(e.Host), e.Date, e.Commit, agreed, len(e.Cases), cmp.Or(e.Judged, e.Commit))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "PROGRAM\tPREDICTED\tERROR\tPLAIN\tNO JIT\tFORCED\tRAN\tMADE OF\t")
 	for _, c := range e.Cases {

@@ -17,7 +17,7 @@ func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
 	if len(os.Args) < 2 {
-		fail(errors.New("usage: oracle make|run|patch, see go doc ./scripts/oracle"))
+		fail(errors.New("usage: oracle make|run|rejudge|patch, see go doc ./scripts/oracle"))
 	}
 	var err error
 	switch os.Args[1] {
@@ -25,6 +25,8 @@ func main() {
 		err = runMake(ctx, os.Args[2:])
 	case "run":
 		err = runRun(ctx, os.Args[2:])
+	case "rejudge":
+		err = runRejudge(os.Args[2:])
 	case "patch":
 		if len(os.Args) != 4 {
 			fail(errors.New("usage: oracle patch FILE PATCHES"))

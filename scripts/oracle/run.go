@@ -71,10 +71,14 @@ func runRun(ctx context.Context, args []string) error {
 				continue
 			}
 			g.Go(func() error {
-				if err := r.one(ctx, dir, p); err != nil {
-					return fmt.Errorf("%s: %w", p.Name, err)
+				err := r.one(ctx, dir, p)
+				if err != nil && ctx.Err() == nil { // one that broke must not cost what the others found
+					r.mu.Lock()
+					defer r.mu.Unlock()
+					r.results = append(r.results, result{Name: p.Name, How: p.How, By: p.By, Env: p.Env, Why: err.Error()})
+					return nil
 				}
-				return nil
+				return err
 			})
 		}
 	}
@@ -217,13 +221,7 @@ func (r *runner) predict(ctx context.Context, path string, env []string) (predic
 	if err := json.Unmarshal(out, &w); err != nil || len(w.Candidates) != 1 {
 		return prediction{}, fmt.Errorf("llcuda-run why gave %d candidates: %w", len(w.Candidates), err)
 	}
-	p := prediction{Verdict: w.Candidates[0].Verdict}
-	for _, reason := range w.Candidates[0].Reasons {
-		if p.Code == "" || p.CUDAError == 0 && reason.CUDAError != 0 {
-			p.Code, p.CUDAError = reason.Code, reason.CUDAError
-		}
-	}
-	return p, nil
+	return predictionOf(w.Candidates[0]), nil
 }
 
 // line is what a program prints of one unit.
