@@ -53,6 +53,10 @@ corpus: ## both witnesses on every real file at hand: fetch, build with nvcc 11.
 bench: build ## our times beside cuobjdump's, tar's and zstd's, as ratios (measures, does not fail)
 	scripts/bench.sh
 
+.PHONY: proof-gpu
+proof-gpu: ## what docs/proof/run.sh needs on a machine with a GPU, into dist/proof; SOURCE=1: llama.cpp too
+	SOURCE=$(SOURCE) scripts/proof-gpu.sh $(or $(OUT),dist/proof)
+
 .PHONY: engine
 engine: ## a real Dagger engine and a local registry (no Docker needed, root is)
 	engine/up.sh

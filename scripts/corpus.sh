@@ -6,6 +6,7 @@
 # run again and again: what is there and right is left alone.
 #   corpus.sh fetch   only fetches and unpacks
 #   corpus.sh build   only builds, too
+#   corpus.sh toolkits  only CUDA 11.8 and 12.4
 . "$(dirname "$0")/env.sh"
 corpus=$CACHE/corpus
 missing=()
@@ -108,9 +109,7 @@ PROFILE
   mv "$part" "$top"
 }
 
-fetch() {
-  npm_file @node-llama-cpp/linux-x64-cuda 3.22.1 bins/linux-x64-cuda/libggml-cuda.so f00882ca593ddf380778f5ac835690bcdaad951cd4700829c7a03aa0c32bcf47
-  npm_file @node-llama-cpp/linux-x64-cuda-ext 3.22.1 bins/linux-x64-cuda/fallback/libggml-cuda.so 4f46521c1a9d4aa04c412977ac717018c1d607eec871a438ee2ee270f220c9e4
+toolkits() {
   toolkit 11.8 bookworm << 'DEBS'
 nvidia-cuda-toolkit 11.8.89~11.8.0-5~deb12u1 d1156026e704fe0368b6295db06224ed00a727966fb13454f34e3f3102db0457
 nvidia-cuda-dev 11.8.89~11.8.0-5~deb12u1 dc63bf2fb94aaaf903e9bad0c35f631266077d016b34329ec7af456bd7fed5ec
@@ -125,6 +124,12 @@ libcudart12 12.4.127~12.4.1-2 361b3721cf84bf068e111ff013c819de61cb475268b0d38db9
 libcublas12 12.4.5.8~12.4.1-2 2ddc22809d16b157021a4d57db6b2221cf7c46f42654c95df86ce73beb15c1f7
 libcublaslt12 12.4.5.8~12.4.1-2 2f67754a6dd7095de1a5c4503f20539981f31f0cd627565973c547e997fc7732
 DEBS
+}
+
+fetch() {
+  npm_file @node-llama-cpp/linux-x64-cuda 3.22.1 bins/linux-x64-cuda/libggml-cuda.so f00882ca593ddf380778f5ac835690bcdaad951cd4700829c7a03aa0c32bcf47
+  npm_file @node-llama-cpp/linux-x64-cuda-ext 3.22.1 bins/linux-x64-cuda/fallback/libggml-cuda.so 4f46521c1a9d4aa04c412977ac717018c1d607eec871a438ee2ee270f220c9e4
+  toolkits
   # The lab notes had it from forky; since then (seen 2026-11-25) only sid has it.
   if [ ! -d "$corpus/debian" ] && deb sid libggml0-backend-cuda 0.27.0-1 f462a7cfcde19dba22f463fff3a0ab1644dac47a0ee293c49d8032c7693ad823; then
     say "unpacking Debian's libggml-cuda.so"
@@ -135,8 +140,8 @@ DEBS
   fi
 }
 
-fetch
-[ "${1:-}" = fetch ] || "$ROOT/scripts/corpus-build.sh" "$corpus"
+if [ "${1:-}" = toolkits ]; then toolkits; else fetch; fi
+case ${1:-} in fetch | toolkits) ;; *) "$ROOT/scripts/corpus-build.sh" "$corpus" ;; esac
 if [ -z "${1:-}" ]; then
   say "comparing inspect with cuobjdump"
   cd "$ROOT" || exit

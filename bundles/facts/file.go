@@ -166,7 +166,9 @@ type Group struct {
 	Linked bool `json:"linked,omitempty"`
 	// Pruned marks units of NVIDIA's, told by digest, that lack images which
 	// NVIDIA's library has in them.
-	Pruned bool    `json:"pruned,omitempty"`
+	Pruned bool `json:"pruned,omitempty"`
+	// Images are ordered by kind and SM; several of one kind and SM stand as they
+	// do in the file, since a driver takes the first of them.
 	Images []Image `json:"images,omitempty"`
 }
 
@@ -187,6 +189,12 @@ type Image struct {
 	// ISAHeader is the entry header's PTX ISA version.
 	ISAHeader   string `json:"isa_header,omitempty"`
 	Compression string `json:"compression"`
+	// Holds is the SM that the payload itself names, where it is not that of the
+	// entry, by which a driver chooses.
+	Holds string `json:"holds,omitempty"`
+	// Unpadded marks a zlib payload whose stream ends with its last byte: a driver
+	// was seen to fail on such PTX, and on no other.
+	Unpadded bool `json:"unpadded,omitempty"`
 	// Digest stands where the owner is "nvidia" by digest: the sum, modulo 2^128,
 	// over the units of the group, of the first 16 bytes of the SHA-256 of this
 	// image as it is stored; in hexadecimal. Of these compat.Selected is made.

@@ -23,6 +23,7 @@ const (
 	PTXISATooNew         = "ptx-isa-too-new"         // 222
 	NoKernelImage        = "no-kernel-image"         // 209; 500 for relocatable code
 	CompressionTooNew    = "compression-too-new"     // 200
+	BadImage             = "bad-image"               // 300, 218, 999
 	GPUDropped           = "gpu-dropped-by-driver"   // 100, inferred
 	NoGPU                = "no-gpu"                  // 100
 	NoDriver             = "no-driver"               // 35

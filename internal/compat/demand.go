@@ -15,6 +15,10 @@ const (
 	becauseNoImage     = "no-kernel-image"
 	becauseRelocatable = "relocatable"      // -rdc code: errors are 500, and jit is a device link
 	becauseLacksSM     = "runtime-lacks-sm" // a pruned library does not promise this cc
+	becauseBad         = "bad-image-"       // what the driver chooses is not what its entry says, or cannot be read
+	becauseOtherCubin  = "bad-image-cubin"  // an entry holds machine code for another SM than it is marked with
+	becauseOtherText   = "bad-image-ptx"    // an entry holds PTX for a higher target than it is marked with, and than the GPU
+	becauseUnpadded    = "bad-image-zlib"   // see facts.Image.Unpadded
 	becauseUnknown     = "unknown-"         // unknown-lean, unknown-units, unknown-ptx-isa: the verdict hinges on it
 )
 
@@ -75,7 +79,7 @@ func (t *Table) demandOf(token string) (demand, bool) {
 		return demand{sure: "false"}, false
 	}
 	switch token {
-	case becauseNoImage, becauseRelocatable, becauseLacksSM:
+	case becauseNoImage, becauseRelocatable, becauseLacksSM, becauseOtherCubin, becauseOtherText, becauseUnpadded:
 		return demand{}, true
 	}
 	return demand{sure: "false"}, false

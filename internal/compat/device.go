@@ -83,7 +83,10 @@ func (t *Table) deviceAt(d *facts.Device, lean *record, cc CC) outcome {
 		t.nvidia(&o, &lacks, d, lean, own, cc)
 	}
 	if o.via == facts.ViaNone {
-		tokens := []string{becauseNoImage}
+		tokens := slices.DeleteFunc(slices.Clone(o.because), func(s string) bool { return !strings.HasPrefix(s, becauseBad) })
+		if len(tokens) == 0 {
+			tokens = []string{becauseNoImage}
+		}
 		if relocatable {
 			tokens = append(tokens, becauseRelocatable)
 		}
@@ -102,8 +105,7 @@ func (t *Table) deviceAt(d *facts.Device, lean *record, cc CC) outcome {
 func (t *Table) group(o *outcome, d *facts.Device, g facts.Group, cc CC) string {
 	p := t.pick(g.Images, cc)
 	if !g.Linked || p.via == facts.ViaSASS {
-		t.take(o, p)
-		return p.via
+		return t.take(o, p, cc)
 	}
 	// Relocatable code without fitting machine code is linked by the driver
 	// from its inputs: each must have something.
@@ -113,11 +115,8 @@ func (t *Table) group(o *outcome, d *facts.Device, g facts.Group, cc CC) string 
 			continue
 		}
 		inputs++
-		if p := t.pick(r.Images, cc); p.via == facts.ViaNone {
-			o.worse(facts.ViaNone)
+		if t.take(o, t.pick(r.Images, cc), cc) == facts.ViaNone {
 			return facts.ViaNone
-		} else {
-			t.take(o, p)
 		}
 	}
 	if inputs == 0 {
@@ -130,8 +129,12 @@ func (t *Table) group(o *outcome, d *facts.Device, g facts.Group, cc CC) string 
 	return facts.ViaPTX
 }
 
-// take adds what the chosen image asks for.
-func (t *Table) take(o *outcome, p picked) {
+// take adds what the chosen image asks for, and says which way it runs.
+func (t *Table) take(o *outcome, p picked, cc CC) string {
+	if token := bad(p, cc); p.via != facts.ViaNone && token != "" {
+		t.add(o, token)
+		p.via = facts.ViaNone
+	}
 	o.worse(p.via)
 	switch token := t.compressionToken(p.image.Compression); {
 	case p.via == facts.ViaNone:
@@ -148,6 +151,7 @@ func (t *Table) take(o *outcome, p picked) {
 	case token != "":
 		t.add(o, token)
 	}
+	return p.via
 }
 
 // compressionToken is "" for what asks nothing of any driver.
@@ -202,7 +206,7 @@ func (t *Table) nvidia(o *outcome, lacks *facts.Lacking, d *facts.Device, lean *
 	}
 	for _, p := range picks {
 		if p.via == best {
-			t.take(o, p)
+			t.take(o, p, cc)
 		}
 	}
 	switch {

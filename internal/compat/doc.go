@@ -20,11 +20,15 @@
 //   - PTX runs where the cc is at least its target and the driver's own CUDA
 //     knows its ISA. Minor-version compatibility never helps here.
 //   - Within a unit fitting machine code wins, else the PTX with the highest
-//     fitting target; what is chosen does not depend on the driver. Every unit
-//     that defines something needs a usable image, or its kernels fail.
+//     fitting target, and of several for one target the first; what is chosen does
+//     not depend on the driver, nor on whether it is of use. Every unit that
+//     defines something needs a usable image, or its kernels fail.
 //   - zstd machine code asks for a libcuda of CUDA 12.4.
 //   - cuBLAS dispatches by device itself: of NVIDIA's own units one that fits is
 //     enough, and of a pruned library only the promised ccs are believed.
+//
+// What a driver really does is in docs/proof/oracle.json: hundreds of programs that
+// were started on a GPU, judged again by these rules in every run of the tests.
 //
 // Trust: facts and floors come from a signed manifest or from a file the user
 // named. This package does not open, verify or execute anything, and an absurd

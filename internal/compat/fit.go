@@ -8,10 +8,11 @@ import (
 
 // sassFits says whether machine code for a target runs on a GPU.
 func (t *Table) sassFits(target SM, cc CC) bool {
-	if target.CC == cc {
-		return true
-	}
 	switch {
+	case target.Suffix == 'f' && target.Major < firstFamily:
+		return false // no such target: a driver takes none that is marked so (measured)
+	case target.CC == cc:
+		return true
 	case target.Suffix == 'a', t.isTegra(target.CC), t.isTegra(cc):
 		return false
 	case target.Suffix == 'f':
@@ -26,7 +27,7 @@ func (t *Table) ptxFits(target SM, cc CC) bool {
 	case 'a':
 		return target.CC == cc
 	case 'f':
-		return target.CC == cc || t.sameFamily(target.CC, cc) && cc.Compare(target.CC) > 0
+		return target.Major >= firstFamily && (target.CC == cc || t.sameFamily(target.CC, cc) && cc.Compare(target.CC) > 0)
 	}
 	return cc.Compare(target.CC) >= 0
 }
@@ -42,6 +43,9 @@ func (t *Table) sameFamily(a, b CC) bool {
 	return false
 }
 
+// firstFamily is the first major with targets of suffix f.
+const firstFamily = 10
+
 // picked is the image that a driver chooses in one unit.
 type picked struct {
 	via   string // facts.ViaSASS, ViaPTX or ViaNone
@@ -50,7 +54,8 @@ type picked struct {
 
 // pick chooses in a set of images. Fitting machine code wins, the nearest
 // target first, and for one chip the narrower suffix; else the PTX with the
-// highest target, and of two alike the newer ISA (the worse case).
+// highest target. Of two for one target a driver takes the first in the file,
+// whatever its ISA, its compression or its worth (measured).
 func (t *Table) pick(images []facts.Image, cc CC) picked {
 	best := picked{via: facts.ViaNone}
 	var bestSM SM
@@ -61,12 +66,12 @@ func (t *Table) pick(images []facts.Image, cc CC) picked {
 		}
 		switch {
 		case i.Kind == facts.KindSASS && t.sassFits(sm, cc):
-			if best.via == facts.ViaSASS && !nearer(sm, i, bestSM, best.image) {
+			if best.via == facts.ViaSASS && !nearer(sm, bestSM) {
 				continue
 			}
 			best, bestSM = picked{facts.ViaSASS, i}, sm
 		case i.Kind == facts.KindPTX && best.via != facts.ViaSASS && t.ptxFits(sm, cc):
-			if best.via == facts.ViaPTX && !nearer(sm, i, bestSM, best.image) {
+			if best.via == facts.ViaPTX && !nearer(sm, bestSM) {
 				continue
 			}
 			best, bestSM = picked{facts.ViaPTX, i}, sm
@@ -75,19 +80,29 @@ func (t *Table) pick(images []facts.Image, cc CC) picked {
 	return best
 }
 
-// nearer orders images that fit: by target, by suffix, then, so that the order
-// in the file does not matter, by ISA and by compression.
-func nearer(a SM, ia facts.Image, b SM, ib facts.Image) bool {
+// nearer orders images that fit: by target, then by suffix.
+func nearer(a, b SM) bool {
 	if c := a.Compare(b.CC); c != 0 {
 		return c > 0
 	}
-	if x, y := narrow(a.Suffix), narrow(b.Suffix); x != y {
-		return x > y
+	return narrow(a.Suffix) > narrow(b.Suffix)
+}
+
+// bad is why a driver cannot use the image that it chose, as a token; "" where it can.
+func bad(p picked, cc CC) string {
+	switch {
+	case p.image.Unpadded:
+		return becauseUnpadded
+	case p.image.Holds == "":
+		return ""
+	case p.via == facts.ViaSASS:
+		return becauseOtherCubin
 	}
-	if c := version(ia.ISA).Compare(version(ib.ISA)); c != 0 {
-		return c > 0
+	// A text for a lower target than its entry's is compiled like any other.
+	if sm, err := ParseSM(p.image.Holds); err != nil || cc.Compare(sm.CC) < 0 {
+		return becauseOtherText
 	}
-	return ia.Compression > ib.Compression // of none, lz4, zstd the last has the floor
+	return ""
 }
 
 func narrow(suffix byte) int {

@@ -24,6 +24,8 @@ func (t *Table) noImage(p part, o outcome, g gpu) facts.Reason {
 		r.Code = facts.RuntimeLacksSM
 		r.Fix = fmt.Sprintf("use a runtime that serves sm_%s, or a copy on the host that does", g.cc.SM())
 		r.Text = fmt.Sprintf("%s has no code for compute capability %s.", subject(p, r.File), g.cc)
+	case slices.ContainsFunc(o.because, func(s string) bool { return strings.HasPrefix(s, becauseBad) }):
+		t.badImage(&r, o, g, subject(p, r.File))
 	case slices.Contains(o.because, becauseRelocatable):
 		r.CUDAError = 500
 		r.Text = fmt.Sprintf("%s holds relocatable code of which not every input can be linked for compute capability %s.", subject(p, r.File), g.cc)
@@ -31,6 +33,24 @@ func (t *Table) noImage(p part, o outcome, g gpu) facts.Reason {
 		r.Text = fmt.Sprintf("%s has neither machine code nor PTX that compute capability %s can run%s.", subject(p, r.File), g.cc, share(all, r.Units, r.Of))
 	}
 	return r
+}
+
+// badImage explains an image that the driver chooses and cannot use.
+func (t *Table) badImage(r *facts.Reason, o outcome, g gpu, who string) {
+	r.Code, r.Sure = facts.BadImage, "measured"
+	r.Fix = "build the file anew: no released toolkit is known to make such a one"
+	switch {
+	case slices.Contains(o.because, becauseOtherCubin):
+		r.CUDAError = 300
+		r.Text = fmt.Sprintf("What %s marks as its machine code for compute capability %s was compiled for another one.", who, g.cc)
+	case slices.Contains(o.because, becauseOtherText):
+		r.CUDAError = 218
+		r.Text = fmt.Sprintf("What %s marks as its PTX for compute capability %s was written for a newer one.", who, g.cc)
+	default:
+		r.CUDAError = 999
+		r.Text = fmt.Sprintf("%s stores its code for compute capability %s with zlib and no byte to spare after it: driver 580.159.04 fails on that.", who, g.cc)
+		r.Fix = "build it with another compression than zlib"
+	}
 }
 
 func subject(p part, file string) string {

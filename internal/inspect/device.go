@@ -277,7 +277,8 @@ func (d *device) note(u *unit, toolkits map[string]bool) {
 // addGroup counts a unit among those with the same set of images.
 func addGroup(groups map[string]*group, u *unit, owner string, linked bool) {
 	images := slices.Clone(u.images)
-	slices.SortFunc(images, compareImages)
+	// Of several for one target a driver takes the first: they keep their order.
+	slices.SortStableFunc(images, compareTargets)
 	images = slices.Compact(images)
 	known := owner == facts.OwnerNVIDIA && len(u.digests) > 0
 	if !u.defines && !known {
@@ -304,9 +305,10 @@ func groupKey(owner string, linked, defines, pruned bool, images []facts.Image) 
 		b = strconv.AppendBool(append(b, ' '), is)
 	}
 	for _, i := range images {
-		for _, s := range []string{i.Kind, i.SM, i.ISA, i.ISAHeader, i.Compression} {
+		for _, s := range []string{i.Kind, i.SM, i.ISA, i.ISAHeader, i.Compression, i.Holds} {
 			b = append(append(b, ' '), s...)
 		}
+		b = strconv.AppendBool(append(b, ' '), i.Unpadded)
 		b = append(b, ',')
 	}
 	return string(b)

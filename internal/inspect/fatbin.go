@@ -64,6 +64,8 @@ type entry struct {
 	isa         string
 	compression string
 	payload     region
+	// stored is the payload's size with its padding.
+	stored int64
 	// plain is how large the payload says it becomes; a hint, not to be trusted.
 	plain uint64
 	// unknown are things of the header without an established meaning.
@@ -137,6 +139,7 @@ func readEntry(g region, off uint64, h []byte) (entry, uint64, error) {
 	if e.payload, err = g.sub(off+header, size, "an entry's payload"); err != nil {
 		return entry{}, 0, err
 	}
+	e.stored = e.payload.size
 	flags := le.Uint64(h[40:])
 	e.sm = strconv.FormatUint(uint64(e.target), 10)
 	switch {

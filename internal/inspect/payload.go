@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bufio"
 	"compress/zlib"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ const (
 	// less than its size, since little more than heads are read.
 	unpackFree  = 64 << 20
 	unpackRatio = 16
+	// maxZlib bounds how much of a zlib payload is decompressed to find its end.
+	maxZlib = 4 << 20
 	// maxWindow bounds how far back zstd may refer, and with it the memory.
 	maxWindow = 64 << 20
 )
@@ -133,6 +136,33 @@ func (p *unpacker) head(e *entry, n int64) ([]byte, error) {
 		return nil, e.damaged(err)
 	}
 	return buf[:got], nil
+}
+
+// unpadded says whether a zlib stream ends with the last byte of its entry. Entries
+// are padded to 8 bytes, so one in eight does. fatbinary of CUDA 11.8 leaves the
+// padding within the payload, that of 12.4 says how long the stream is.
+func (p *unpacker) unpadded(e *entry) (bool, error) {
+	if e.payload.size < e.stored {
+		return false, nil
+	}
+	src := bufio.NewReader(e.payload.reader())
+	z, err := zlib.NewReader(src)
+	if err != nil {
+		return false, e.damaged(err)
+	}
+	limit := min(maxZlib, p.budget)
+	n, err := io.Copy(io.Discard, io.LimitReader(z, limit))
+	if p.budget -= n; err == nil && n == limit && limit < maxZlib {
+		err = errBudget
+	}
+	if err != nil {
+		return false, e.damaged(err)
+	}
+	if n == limit {
+		return false, nil // too large to be told here
+	}
+	_, err = src.ReadByte()
+	return errors.Is(err, io.EOF), nil
 }
 
 // whole is the payload as a window. A compressed one is never held as a whole:

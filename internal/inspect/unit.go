@@ -76,13 +76,16 @@ func (x *examiner) examine(c *container) (*unit, error) {
 		image := facts.Image{Kind: kindName(e.kind), SM: e.sm, Compression: e.compression}
 		switch e.kind {
 		case kindELF:
-			err = x.cubin(u, e, known)
+			err = x.cubin(u, e, &image, known)
 		case kindPTX:
 			image.ISAHeader = e.isa
-			image.ISA, err = x.text(u, e)
+			err = x.text(u, e, &image)
 		default:
 			// What cannot be read is not called empty.
 			u.defines = true
+		}
+		if err == nil && e.compression == compressZlib {
+			image.Unpadded, err = x.unpadded(e)
 		}
 		if err != nil {
 			return nil, err
@@ -97,7 +100,7 @@ func (x *examiner) examine(c *container) (*unit, error) {
 }
 
 // cubin reads a cubin's head. What is known of NVIDIA's is not looked for.
-func (x *examiner) cubin(u *unit, e *entry, known bool) error {
+func (x *examiner) cubin(u *unit, e *entry, image *facts.Image, known bool) error {
 	n := int64(headBytes)
 	if e.compression != compressNone && (u.defines || known) && x.told[e.sm] {
 		n = elfHeaderSize // nothing more is asked
@@ -111,6 +114,7 @@ func (x *examiner) cubin(u *unit, e *entry, known bool) error {
 		return e.payload.fail(0, "an entry marked as machine code for sm_%s holds no cubin", e.sm)
 	}
 	if uint32(head.sm) != e.target {
+		image.Holds = strconv.Itoa(head.sm)
 		u.unknown = append(u.unknown, fmt.Sprintf("cubin of sm_%d in an entry marked sm_%s", head.sm, e.sm))
 	}
 	u.defines = u.defines || !known && namesKernel(b)
@@ -138,11 +142,12 @@ func (x *examiner) cubin(u *unit, e *entry, known bool) error {
 	return nil
 }
 
-// text reads the head of a PTX text and returns the ISA that the driver obeys.
-func (x *examiner) text(u *unit, e *entry) (string, error) {
+// text reads the head of a PTX text for what the driver obeys: its .version, and
+// its .target, but for the SM by which the driver chooses among entries.
+func (x *examiner) text(u *unit, e *entry, image *facts.Image) error {
 	b, err := x.head(e, lineBytes)
 	if err != nil {
-		return "", err
+		return err
 	}
 	x.bytes.Reset(b)
 	t, err := scanTokens(&x.bytes, false)
@@ -151,13 +156,32 @@ func (x *examiner) text(u *unit, e *entry) (string, error) {
 		t, err = x.scan(e, textBytes, false)
 	}
 	if err != nil {
-		return "", err
+		return err
 	}
 	u.defines = u.defines || t.defines
+	image.ISA = cmp.Or(t.isa, e.isa)
 	if t.target != "" && t.target != e.sm {
 		u.unknown = append(u.unknown, fmt.Sprintf("PTX for sm_%s in an entry marked sm_%s", clean(t.target), e.sm))
+		if number, suffix, ok := cutSM(t.target); ok {
+			marked := strconv.FormatUint(uint64(e.target), 10)
+			if number != marked {
+				image.Holds = t.target
+			}
+			// Of the header's suffixes a driver heeds f alone (measured).
+			if !strings.HasSuffix(e.sm, "f") {
+				image.SM = marked + suffix
+			}
+		}
 	}
-	return cmp.Or(t.isa, e.isa), nil
+	return nil
+}
+
+// cutSM takes the SM of a .target apart: "90a" is 90 and a.
+func cutSM(target string) (number, suffix string, ok bool) {
+	number = strings.TrimRight(target, "af")
+	n, err := strconv.ParseUint(number, 10, 16)
+	suffix = target[len(number):]
+	return number, suffix, err == nil && number == strconv.FormatUint(n, 10) && len(suffix) <= 1
 }
 
 func (x *examiner) scan(e *entry, limit int64, definitions bool) (ptxText, error) {
@@ -262,10 +286,14 @@ func clean(s string) string {
 	}, s[:min(len(s), 16)])
 }
 
-// compareImages orders machine code before PTX before the rest, then by SM.
+// compareTargets orders machine code before PTX before the rest, then by SM.
+func compareTargets(a, b facts.Image) int {
+	return cmp.Or(cmp.Compare(kindRank(a.Kind), kindRank(b.Kind)), cmp.Compare(a.Kind, b.Kind), compareSM(a.SM, b.SM))
+}
+
+// compareImages orders by all that is said of an image.
 func compareImages(a, b facts.Image) int {
-	return cmp.Or(cmp.Compare(kindRank(a.Kind), kindRank(b.Kind)), cmp.Compare(a.Kind, b.Kind), compareSM(a.SM, b.SM),
-		compareVersion(a.ISA, b.ISA), compareVersion(a.ISAHeader, b.ISAHeader), cmp.Compare(a.Compression, b.Compression))
+	return cmp.Or(compareTargets(a, b), compareVersion(a.ISA, b.ISA), compareVersion(a.ISAHeader, b.ISAHeader), cmp.Compare(a.Compression, b.Compression))
 }
 
 func kindRank(kind string) int {
