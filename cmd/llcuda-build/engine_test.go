@@ -157,6 +157,11 @@ func TestBothToolkitsPassEndToEnd(t *testing.T) {
 			if cuda.Toolkit != c.toolkit {
 				t.Errorf("toolkit %q, want %q", cuda.Toolkit, c.toolkit)
 			}
+			// The same again asks nobody: there is no engine at this address.
+			t.Setenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST", "unix://"+filepath.Join(out, "none.sock"))
+			if code, said := build(t, out, c.cell, c.toolkit, ref); code != 0 || !strings.Contains(said, c.cell+": unchanged: ") {
+				t.Errorf("the same again: exit %d\n%s", code, said)
+			}
 		})
 	}
 }

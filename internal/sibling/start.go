@@ -105,7 +105,7 @@ func (c *Conn) start(cmd *exec.Cmd) error {
 		close(c.ended)
 	}()
 	if err := <-started; err != nil {
-		in.Close()
+		_ = in.Close()
 		out.Close()
 		return err
 	}
