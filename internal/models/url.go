@@ -232,9 +232,9 @@ func (d *plain) attempt(ctx context.Context, f *os.File, n int64) (done, size in
 		dog.Reset(stall)
 		d.o.Progress(d.name, "downloading", n, max(size, 0))
 		switch {
-		case err == io.EOF && (size < 0 || n == size):
+		case errors.Is(err, io.EOF) && (size < 0 || n == size):
 			return n, n, nil
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return n, 0, io.ErrUnexpectedEOF
 		case err != nil && context.Cause(ctx) != nil:
 			return n, 0, context.Cause(ctx)

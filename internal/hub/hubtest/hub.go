@@ -237,7 +237,7 @@ func (h *Hub) tree(w http.ResponseWriter, r *http.Request, repo *Repo, revision 
 	}
 	sort.Strings(names)
 	from := 0
-	fmt.Sscan(r.URL.Query().Get("cursor"), &from)
+	_, _ = fmt.Sscan(r.URL.Query().Get("cursor"), &from)
 	to := len(names)
 	if h.PageSize > 0 && from+h.PageSize < to {
 		to = from + h.PageSize
