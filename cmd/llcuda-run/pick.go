@@ -128,7 +128,13 @@ func (sc scene) choose(s *cli.Streams, st *store.Store, o pickOptions, co choose
 				note(s, "%s", d.Explanation)
 			}
 		}
-		return p, noBundle(manifest, sc.host, o)
+		err := noBundle(manifest, sc.host, o)
+		if i := slices.IndexFunc(d.Candidates, func(c facts.Candidate) bool { return c.Verdict == facts.VerdictUnknown }); i >= 0 && co.force && !named {
+			id := d.Candidates[i].Bundle
+			err = &cli.Error{Err: err, Code: cli.ExitNoBundle,
+				Cure: fmt.Sprintf("whether %s runs here hinges on a fact that is not known: --bundle %s tries it, and the proof decides", id, id)}
+		}
+		return p, err
 	}
 	p.choice = choice
 	p.bundle = all.Bundles[slices.IndexFunc(all.Bundles, func(b bundles.Bundle) bool { return b.ID == choice.Bundle })]

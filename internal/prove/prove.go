@@ -112,8 +112,8 @@ type DeviceReport struct {
 
 const (
 	// atOnce is how many servers run at one time: each holds some hundred MB of
-	// the host's memory and the driver starts them one after the other anyway.
-	atOnce = 4
+	// the host's memory.
+	atOnce = 8
 	// patience bounds one server's proof. Where the driver compiles it takes
 	// minutes, for all kernels of llama.cpp up to a quarter of an hour.
 	patience, patienceJIT = 2 * time.Minute, 20 * time.Minute
