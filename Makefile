@@ -37,6 +37,10 @@ test: ## the hermetic tests: no engine, no network, no GPU
 test-engine: build ## the tests that need a real Dagger engine and a real llama-server
 	scripts/test-engine.sh
 
+.PHONY: test-github
+test-github: ## publishing against npm's emulator of GitHub and GitHub's own description (a part of test-engine)
+	scripts/test-github.sh
+
 .PHONY: coverage-page
 coverage-page: ## look at the page of `llcuda-build coverage --html` in headless Chromium, at three widths
 	scripts/coverage-page.sh

@@ -1,8 +1,10 @@
 #!/bin/bash
 # test-engine.sh: the tests that carry the build tag `engine`: plans and CUDA
-# cells through a real Dagger engine, and a real llama-server of our own making.
+# cells through a real Dagger engine, a real llama-server of our own making, and
+# publishing against npm's emulator of GitHub (test-github.sh).
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
+scripts/test-github.sh # needs no engine, and is the quickest to fail
 # A hold of its own: whoever else uses the engine keeps it.
 export LLCUDA_ENGINE_HOLDER=test-engine-$$ LLCUDA_ENGINE_HOLDER_PID=$$
 work=$(mktemp -d "${TMPDIR:-/tmp}/llcuda-test-engine-XXXXXX")

@@ -29,7 +29,7 @@ type publishOptions struct {
 func newPublish(s *cli.Streams, matrixFile *string) *cobra.Command {
 	var o publishOptions
 	c := &cobra.Command{
-		Use:   "publish TAG DIST",
+		Use:   "publish TAG [DIST]",
 		Short: "sign what build left in DIST and publish it as release TAG",
 		Long: `Joins the bundles of DIST into one manifest, signs it, and puts manifest,
 signature, SHA256SUMS and parts where --to says. Everything is hashed again
@@ -42,13 +42,20 @@ token and its rights (GITHUB_TOKEN or GH_TOKEN), the tag and its commit, GitHub'
 limits, the parts, the promise, bundles that are not for everybody. Then a draft
 gets every file, GitHub's digest of each is compared, and one request makes it
 public. Killed at any moment and run again, it goes on; --dry-run prints the plan.
+--preflight, without DIST, asks all that can be asked before anything is built.
 
 A release that does not serve what the matrix promises is refused, each hole
 named (llcuda-build coverage --from DIST shows the grid). --partial lets it
 through to a folder, for a mirror of a few cells or a test.`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.matrixFile, o.tag, o.dist = *matrixFile, args[0], args[1]
+			o.matrixFile, o.tag = *matrixFile, args[0]
+			if (len(args) == 1) != o.hub.preflight {
+				return cli.Usagef("it is publish TAG DIST, or publish TAG --preflight")
+			}
+			if len(args) == 2 {
+				o.dist = args[1]
+			}
 			return runPublish(cmd.Context(), s, o)
 		},
 	}
@@ -77,7 +84,7 @@ func runPublish(ctx context.Context, s *cli.Streams, o publishOptions) error {
 		return publishGitHub(ctx, s, o, in, name)
 	}
 	if o.hub.given() {
-		return cli.Usagef("--target and --make-latest are for --to github:OWNER/REPO")
+		return cli.Usagef("--target, --make-latest, --notes and --preflight are for --to github:OWNER/REPO")
 	}
 	path, ok := strings.CutPrefix(o.to, "dir:")
 	if !ok || path == "" {

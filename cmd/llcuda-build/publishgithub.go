@@ -20,6 +20,7 @@ type hubOptions struct {
 	target, latest string
 	api            string
 	notes          string
+	preflight      bool
 	// checkModels asks whether every model of the registry is where it should be;
 	// nil: not asked.
 	checkModels func(context.Context) error
@@ -29,12 +30,13 @@ func (o *hubOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.target, "target", "", "the full id of the `COMMIT` that the release is of; needed where the tag is not pushed")
 	f.StringVar(&o.latest, "make-latest", "", "whether it becomes GitHub's latest, `auto|yes|no`; auto: unless it is a pre-release or an older line")
 	f.StringVar(&o.notes, "notes", "", "text of a release's page, from `FILE`")
+	f.BoolVar(&o.preflight, "preflight", false, "ask what may bar the release, before anything is built")
 	// GitHub Enterprise Server: https://HOST/api/v3. Actions set it for their own server.
 	f.StringVar(&o.api, "github-api", "", "address of GitHub's API where it is another `URL` (env GITHUB_API_URL)")
 	_ = f.MarkHidden("github-api")
 }
 
-func (o *hubOptions) given() bool { return o.target+o.latest+o.notes != "" }
+func (o *hubOptions) given() bool { return o.target+o.latest+o.notes != "" || o.preflight }
 
 func publishGitHub(ctx context.Context, s *cli.Streams, o publishOptions, in release.PublishInput, name string) error {
 	if o.partial {
@@ -63,6 +65,9 @@ func publishGitHub(ctx context.Context, s *cli.Streams, o publishOptions, in rel
 	in.Checks = []func(context.Context) error{
 		func(context.Context) error { return forEverybody(o.dist) },
 		func(context.Context) error {
+			if o.hub.preflight {
+				return willKeepPromise(o.matrixFile)
+			}
 			return withHoles(s, keepsPromise(o.matrixFile, o.tag, o.dist), false, "llcuda-build coverage --from "+o.dist+" shows the grid")
 		},
 	}
@@ -78,6 +83,13 @@ func publishGitHub(ctx context.Context, s *cli.Streams, o publishOptions, in rel
 		}
 		progress.Set(item, step, done, total, cli.Bytes)
 	}
+	if o.hub.preflight {
+		if err := release.PreflightGitHub(ctx, in, to); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.Out, "nothing bars release %s of github:%s so far\n", o.tag, name)
+		return nil
+	}
 	p, err := release.PublishGitHub(ctx, in, to)
 	if err != nil {
 		return err
@@ -87,6 +99,15 @@ func publishGitHub(ctx context.Context, s *cli.Streams, o publishOptions, in rel
 	}
 	printPublished(s, p)
 	return nil
+}
+
+// willKeepPromise is what can be said before anything is built: of the plan.
+func willKeepPromise(matrixFile string) error {
+	m, err := loadMatrix(matrixFile)
+	if err != nil {
+		return err
+	}
+	return planKeepsPromise(m, matrixFile)
 }
 
 // lines writes a log above the line of progress.
@@ -115,6 +136,9 @@ func gitHubAPI(s *cli.Streams, flag string) string {
 
 // forEverybody refuses bundles that do not go to GitHub.
 func forEverybody(dist string) error {
+	if dist == "" {
+		return nil // nothing is built yet
+	}
 	fragments, err := bundles.ReadFragments(dist)
 	if err != nil {
 		return nil //nolint:nilerr // the release says it of itself

@@ -97,7 +97,7 @@ func (p *publication) preflight(ctx context.Context) error {
 	if p.to.Commit != "" && !commitForm.MatchString(p.to.Commit) {
 		m.say("give the 40 hexadecimal digits that `git rev-parse HEAD` prints", "target %q is no commit's full id", p.to.Commit)
 	}
-	if badTag == nil {
+	if badTag == nil && p.in.DistDir != "" {
 		var err error
 		p.dist, err = readDist(ctx, p.in)
 		m.add(err)
@@ -158,6 +158,13 @@ func (p *publication) askHub(ctx context.Context, m *misses, tagged bool) error 
 		return err
 	}
 	p.releases, err = p.h.releases(ctx)
+	if err == nil && p.in.DistDir == "" {
+		for _, r := range publicOf(p.releases) {
+			if r.Tag == p.in.Tag {
+				fmt.Fprintf(p.in.Log, "release %s is public already: only the same content can be published again\n", r.Tag)
+			}
+		}
+	}
 	if err != nil || p.dist == nil || p.in.Key.IsZero() {
 		return err
 	}

@@ -63,6 +63,9 @@ func publishDir(ctx context.Context, in PublishInput) (Published, error) {
 		return Published{}, errors.New("no key to sign with")
 	}
 	dist, err := readDist(ctx, in)
+	for _, check := range in.Checks {
+		err = errors.Join(err, check(ctx))
+	}
 	if err != nil {
 		return Published{}, err
 	}

@@ -77,9 +77,36 @@ const rounds = 5
 // other until one fails, and of two tags may get one sequence. A workflow's
 // "concurrency" keeps them apart.
 func PublishGitHub(ctx context.Context, in PublishInput, to GitHubTarget) (Published, error) {
+	p, err := newPublication(in, to)
+	if err != nil {
+		return Published{}, fmt.Errorf("publishing release %s: %w", in.Tag, err)
+	}
+	if err := p.preflight(ctx); err != nil {
+		return Published{}, err // its misses speak for themselves
+	}
+	done, err := p.run(ctx)
+	if err != nil {
+		return Published{}, fmt.Errorf("publishing release %s: %w", in.Tag, err)
+	}
+	return done, nil
+}
+
+// PreflightGitHub asks what PublishGitHub would, but for what is still to be
+// built: in.DistDir is not looked at. It is for the moment before the building.
+func PreflightGitHub(ctx context.Context, in PublishInput, to GitHubTarget) error {
+	in.DistDir = ""
+	p, err := newPublication(in, to)
+	if err != nil {
+		return fmt.Errorf("publishing release %s: %w", in.Tag, err)
+	}
+	return p.preflight(ctx)
+}
+
+func newPublication(in PublishInput, to GitHubTarget) (*publication, error) {
 	if in.Log == nil {
 		in.Log = io.Discard
 	}
+	in.Log = &safeWriter{w: in.Log}
 	if in.Progress == nil {
 		in.Progress = func(string, string, int64, int64) {}
 	}
@@ -89,24 +116,11 @@ func PublishGitHub(ctx context.Context, in PublishInput, to GitHubTarget) (Publi
 	if to.Latest == "" {
 		to.Latest = LatestAuto
 	}
-	log := &safeWriter{w: in.Log}
-	in.Log = log
 	if !IsRepository(to.Name) {
-		return Published{}, fmt.Errorf("publishing release %s: %q is not OWNER/REPO", in.Tag, to.Name)
+		return nil, fmt.Errorf("%q is not OWNER/REPO", to.Name)
 	}
-	h, err := newHub(to, log)
-	if err != nil {
-		return Published{}, fmt.Errorf("publishing release %s: %w", in.Tag, err)
-	}
-	p := &publication{in: in, to: to, h: h}
-	if err := p.preflight(ctx); err != nil {
-		return Published{}, err // its misses speak for themselves
-	}
-	done, err := p.run(ctx)
-	if err != nil {
-		return Published{}, fmt.Errorf("publishing release %s: %w", in.Tag, err)
-	}
-	return done, nil
+	h, err := newHub(to, in.Log)
+	return &publication{in: in, to: to, h: h}, err
 }
 
 func (p *publication) run(ctx context.Context) (Published, error) {

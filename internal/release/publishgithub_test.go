@@ -257,6 +257,23 @@ func TestLimitsOfGitHubAreKnownBeforehand(t *testing.T) {
 	}
 }
 
+func TestPreflightBeforeTheBuildAsksAllButTheParts(t *testing.T) {
+	s := newStand(t)
+	s.in.DistDir = ""
+	must(t, PreflightGitHub(t.Context(), s.in, s.to))
+	s.Archived = true
+	delete(s.Tags, "v1")
+	s.in.Checks = []func(context.Context) error{func(context.Context) error { return errors.New("a model is gone") }}
+	err := PreflightGitHub(t.Context(), s.in, s.to)
+	var e *PreflightError
+	if !errors.As(err, &e) || len(e.Misses) != 3 {
+		t.Errorf("error %v", err)
+	}
+	if c := s.changes(); len(c) > 0 {
+		t.Errorf("something was changed: %v", c)
+	}
+}
+
 func TestTokensOfWorkflowsMayPublish(t *testing.T) {
 	s := newStand(t)
 	s.Push, s.App = false, true
