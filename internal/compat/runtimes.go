@@ -32,7 +32,9 @@ func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o Choo
 		e.covered = p.driver.Low.Known() && e.toolkit.minor().Compare(p.driver.Low) <= 0
 		e.fetch = fetchSize(m, b.App, o) + fetchSize(m, r, o)
 		e.faster = e.Verdict == facts.VerdictNative && fasterOn(b, p)
-		tried = append(tried, triedWith(m.Parts[r], r, e, in, p))
+		if len(runtimes) > 1 {
+			tried = append(tried, triedWith(m.Parts[r], r, e, in, p))
+		}
 		if best == nil || e.order < best.order {
 			best = e
 		}
