@@ -79,8 +79,10 @@ func eachELF(dir string, visit func(name string, f *elf.File) error) error {
 			return err
 		}
 		err = visit(e.Name(), f)
-		f.Close()
-		if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+		if errors.Is(err, elf.ErrNoSymbols) {
+			err = nil
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
 			return fmt.Errorf("%s: %w", e.Name(), err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/bundles/facts"
@@ -31,7 +32,7 @@ func runtimeMisses(info bundles.Info, maxGlibc string, r facts.Report) []verify.
 	terms := false
 	have := map[string]bool{}
 	for _, f := range r.Files {
-		terms = terms || len(f.Path) > len("LICENSES/NVIDIA-") && f.Path[:len("LICENSES/NVIDIA-")] == "LICENSES/NVIDIA-"
+		terms = terms || strings.HasPrefix(f.Path, "LICENSES/NVIDIA-")
 		if f.ELF == nil || f.Link != "" {
 			continue
 		}

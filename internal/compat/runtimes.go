@@ -32,7 +32,9 @@ func (t *Table) entry(m *bundles.Manifest, b bundles.Bundle, p *prepared, o Choo
 		e.covered = p.driver.Low.Known() && e.toolkit.minor().Compare(p.driver.Low) <= 0
 		e.fetch = fetchSize(m, b.App, o) + fetchSize(m, r, o)
 		e.faster = e.Verdict == facts.VerdictNative && fasterOn(b, p)
-		tried = append(tried, t.tried(m.Parts[r], r, e, in, p))
+		if len(runtimes) > 1 {
+			tried = append(tried, triedWith(m.Parts[r], r, e, in, p))
+		}
 		if best == nil || e.order < best.order {
 			best = e
 		}
@@ -58,8 +60,8 @@ func formOf(p bundles.Part, runtime string) string {
 	return p.Form
 }
 
-// tried says of a runtime that was judged what it is or what speaks against it.
-func (t *Table) tried(part bundles.Part, runtime string, e *entry, in CandidateInput, p *prepared) facts.RuntimeVerdict {
+// triedWith says of a runtime that was judged what it is or what speaks against it.
+func triedWith(part bundles.Part, runtime string, e *entry, in CandidateInput, p *prepared) facts.RuntimeVerdict {
 	v := facts.RuntimeVerdict{Runtime: runtime, Form: formOf(part, runtime), Verdict: e.Verdict}
 	switch {
 	case e.Verdict == facts.VerdictRefused || e.Verdict == facts.VerdictUnknown:
