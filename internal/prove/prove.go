@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -117,8 +119,9 @@ const (
 	// patience bounds one server's proof. Where the driver compiles it takes
 	// minutes, for all kernels of llama.cpp up to a quarter of an hour.
 	patience, patienceJIT = 2 * time.Minute, 20 * time.Minute
-	// deathTime is how long a server that broke an answer off may take to end.
-	deathTime = 3 * time.Second
+	// deathTime is how long a server that broke an answer off may take to end; it
+	// may write a core file first.
+	deathTime = 20 * time.Second
 )
 
 // Run proves a bundle. A proof that failed is a report that did not pass; the
@@ -240,10 +243,10 @@ func onDevice(ctx context.Context, d Device, o serve.Options) (r DeviceReport, a
 	defer func() { _ = server.Stop(ctx) }() // it is killed at the latest when ctx ends
 	r.Ready = time.Since(began).Seconds()
 	a, err = server.Ask(ctx, question)
-	if err != nil && ctx.Err() == nil {
+	if brokenOff(err) && ctx.Err() == nil {
 		// A CUDA error ends the server: its last words tell more than the
 		// connection that it broke.
-		if died := server.Died(deathTime); died != nil && !isNaN(err) {
+		if died := server.Died(deathTime); died != nil {
 			err = died
 		}
 	}
@@ -263,9 +266,10 @@ func onDevice(ctx context.Context, d Device, o serve.Options) (r DeviceReport, a
 	return r, a
 }
 
-func isNaN(err error) bool {
-	var nan *serve.NotANumberError
-	return errors.As(err, &nan)
+// brokenOff says that no answer came, not even one that says what is wrong.
+func brokenOff(err error) bool {
+	var transport *url.Error
+	return errors.As(err, &transport) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // read takes what a server did with its devices.

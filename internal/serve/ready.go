@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	// pollEvery is the time between two looks at a starting server.
-	pollEvery = 50 * time.Millisecond
+	// pollEvery is the time between two looks at a starting server, restEvery where
+	// it will say itself that it listens: a look costs up to ten milliseconds of the
+	// CPU that the server loads its model with.
+	pollEvery, restEvery = 50 * time.Millisecond, 500 * time.Millisecond
 	// healthTime is how long one health check may take.
 	healthTime = 2 * time.Second
 	// lineTime is how long the "listening on" line may come after the server is
@@ -24,7 +26,11 @@ const (
 
 // awaitReady returns nil when the server answers. On any error no process is left.
 func (s *Server) awaitReady(ctx context.Context, stall time.Duration) error {
-	tick := time.NewTicker(pollEvery)
+	every := restEvery
+	if s.args.Quiet != "" {
+		every = pollEvery
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	type sign struct{ printed, status int }
 	var before sign
@@ -39,6 +45,7 @@ func (s *Server) awaitReady(ctx context.Context, stall time.Duration) error {
 			return fmt.Errorf("waiting for llama-server: %w", context.Cause(ctx))
 		case <-told: // it says that it listens: no need to wait for the next look
 			told = nil
+			tick.Reset(pollEvery)
 		case <-tick.C:
 		}
 		printed, status := s.look(ctx)
@@ -78,10 +85,12 @@ func (s *Server) endedEarly() error {
 func (s *Server) look(ctx context.Context) (printed, status int) {
 	address, printed := s.out.state()
 	told := address != ""
-	if own := listeners(s.PID()); !told && len(own) > 0 {
-		address = "http://" + own[0].String()
-		if s.args.TLS {
-			address = "https://" + own[0].String()
+	if !told { // the kernel's table takes up to ten milliseconds to read
+		if own := listeners(s.PID()); len(own) > 0 {
+			address = "http://" + own[0].String()
+			if s.args.TLS {
+				address = "https://" + own[0].String()
+			}
 		}
 	}
 	if address == "" && strings.HasSuffix(s.args.Host, ".sock") {
