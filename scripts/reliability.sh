@@ -14,7 +14,7 @@ trap 'rm -f "$table"' EXIT
 LLCUDA_FAULT_ROUNDS=${1:-20} LLCUDA_FAULT_KILLS=${2:-200} LLCUDA_FAULT_TABLE=$table \
   go test -count=1 -run 'Faults|Kill|TenProcesses' -timeout 90m ./internal/store
 {
-  sed "/^$mark\$/q" "$page"
+  awk -v mark="$mark" '{ print } $0 == mark { exit }' "$page"
   printf '\n%s, %s cores, load %s, %s, at commit `%s`:\n\n' "$(date -u +%F)" "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)" \
     "$(go env GOVERSION)" "$commit"
   printf '| fault | times | what came of it |\n|---|---|---|\n'

@@ -116,6 +116,7 @@ func TestKilledWithSeveralConnectionsLeavesOnePiece(t *testing.T) {
 	data := randomBytes(900_000)
 	s := serve(t, data)
 	var cut atomic.Int64 // no request is answered from there on
+	s.mu.Lock()
 	s.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
 		if int64(offsetOf(r)) < cut.Load() {
 			return false
@@ -123,6 +124,7 @@ func TestKilledWithSeveralConnectionsLeavesOnePiece(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	}
+	s.mu.Unlock()
 	in := childInput{URL: s.URL, Dest: filepath.Join(t.TempDir(), "part"), SHA256: hexSum(data), Size: int64(len(data)), Split: true}
 	left := 0
 	for i := range 8 {
