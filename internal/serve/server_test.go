@@ -221,7 +221,7 @@ func TestAnAnswerIsNoDeath(t *testing.T) {
 func TestAServerThatDoesNothingIsStopped(t *testing.T) {
 	t.Parallel()
 	o := options(t, "hang")
-	o.ReadyStall = 300 * time.Millisecond
+	o.ReadyStall = 2 * time.Second // the machine may be busy: it has to say something first
 	_, err := Start(t.Context(), o)
 	var stall *StallError
 	if !errors.As(err, &stall) || stall.For < o.ReadyStall || !strings.Contains(err.Error(), "loading model") || stall.ExitCode() != 7 {
