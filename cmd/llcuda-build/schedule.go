@@ -49,7 +49,7 @@ type share struct {
 const defaultParallel = 2
 
 // What one compilation may take at its peak. Seen while llama.cpp of 2026-09 was
-// compiled: 0.52 GB of a child of nvcc 11.8 (one SM), 0.23 GB of a C++ compiler. Both
+// compiled: 0.52 GB of a child of nvcc 11.8 (one SM), 0.32 GB of a C++ compiler. Both
 // are samples, not limits, and newer toolkits were not seen: there is room above them.
 const (
 	perNvcc = 2_000_000_000
