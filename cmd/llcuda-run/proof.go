@@ -168,7 +168,7 @@ func proofs(st *store.Store) prove.Memory {
 // identityOf is what a proof of this bundle on this machine holds for.
 func identityOf(p picked) prove.Identity {
 	id := machineOf(p.host)
-	part := p.scene.release.manifest.Parts[p.bundle.App]
+	part := p.release.manifest.Parts[p.bundle.App]
 	id.Contents, id.Native = part.Contents, p.verdict == facts.VerdictNative
 	switch p.choice.Runtime {
 	case "":
@@ -180,7 +180,7 @@ func identityOf(p picked) prove.Identity {
 			}
 		}
 	default:
-		id.Runtime = []string{p.scene.release.manifest.Parts[p.choice.Runtime].Contents}
+		id.Runtime = []string{p.release.manifest.Parts[p.choice.Runtime].Contents}
 	}
 	if p.choice.Via == facts.VerdictCPU {
 		id.Driver, id.GPUs = "", nil
