@@ -141,7 +141,7 @@ func forEverybody(dist string) error {
 	}
 	fragments, err := bundles.ReadFragments(dist)
 	if err != nil {
-		return nil //nolint:nilerr // the release says it of itself
+		return nil // the release says it itself
 	}
 	var errs []error
 	for _, f := range fragments {

@@ -60,8 +60,6 @@ type assetDiff struct {
 	unsure []Asset
 }
 
-func (d assetDiff) none() bool { return len(d.missing)+len(d.stray)+len(d.unsure) == 0 }
-
 func compare(want []file, have []Asset) assetDiff {
 	var d assetDiff
 	byName := map[string]file{}
