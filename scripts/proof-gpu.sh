@@ -3,7 +3,7 @@
 # NVIDIA GPU, without Go and without containers, into the folder OUT: our programs,
 # the oracle's programs by nvcc 11.8 and 12.4 (of Debian's packages, as make corpus
 # has them), the script itself. With SOURCE=1 also llama.cpp as a git bundle, for
-# the sections that build it (35 MB; without it OUT is some 60 MB, 25 as a .tar.xz).
+# the sections that build it (35 MB; without it OUT is some 30 MB).
 . "$(dirname "$0")/env.sh"
 out=$1 programs=$CACHE/oracle
 cd "$ROOT"
@@ -20,8 +20,10 @@ say "making the oracle's programs with nvcc 11.8 and 12.4 (once: about 10 minute
 "$out/bin/oracle" make -out "$programs" -ccbin g++-11 -nvcc "11.8=$CACHE/corpus/cuda-11.8/bin/nvcc" -nvcc "12.4=$CACHE/corpus/cuda-12.4/bin/nvcc"
 say "packing"
 # By name, so that programs with the same runtime lie beside each other.
-tar -C "$programs" --sort=name --owner=0 --group=0 --mtime=@0 -cf - 11.8 12.4 | xz -T2 -6 --memlimit-compress=60% > "$out/programs.tar.xz.new"
+tar -C "$programs" --sort=name --owner=0 --group=0 --mtime=@0 -cf - 11.8 12.4 | xz -T2 -3 > "$out/programs.tar.xz.new"
 mv "$out/programs.tar.xz.new" "$out/programs.tar.xz"
+tar -C "$out" --sort=name --owner=0 --group=0 -cf - bin | xz -T2 -3 > "$out/bin.tar.xz" # run.sh unpacks it
+rm -r "$out/bin"
 mkdir -p "$out/docs/proof" "$out/matrix"
 cp docs/proof/run.sh docs/proof/first-gpu-run.sh "$out/docs/proof/"
 cp matrix/cuda.yaml "$out/matrix/"

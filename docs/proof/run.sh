@@ -223,6 +223,7 @@ main() {
   for s; do declare -F "section_$s" > /dev/null || { echo "run.sh has no section $s" >&2; exit 2; }; done
   work=${work:-$here/work} out=${out:-$here/out}
   mkdir -p "$work" "$out"
+  [ -d "$bin" ] || unpack "$here/bin.tar.xz" "$here"
   work=$(realpath "$work") out=$(realpath "$out")
   local failed=0
   for s in machine "$@"; do

@@ -21,9 +21,6 @@ type recipe struct {
 // letters name toolkits in the table.
 var letters = map[string]string{"11.8": "a", "12.4": "b", "13.0": "c"}
 
-// isas are the PTX ISAs of toolkits.
-var isas = map[string]string{"11.8": "7.8", "12.4": "8.4", "13.0": "9.0"}
-
 // table is every program.
 func table() []recipe {
 	var all []recipe

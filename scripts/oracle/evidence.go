@@ -241,7 +241,7 @@ func (e *evidence) table() []byte {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Name, c.Predicted.Verdict, predicted, plain, nojit, forced, ran, c.How, differs)
 	}
 	t.Flush()
-	w.Flush()
+	_ = w.Flush() // into memory
 	lines := bytes.Split(b.Bytes(), []byte("\n"))
 	for i := range lines {
 		lines[i] = bytes.TrimRight(lines[i], " ")

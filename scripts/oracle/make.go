@@ -182,9 +182,9 @@ func (m *maker) key(r recipe) string {
 
 // options of a recipe.
 type options struct {
-	compress                           string
-	so, shared, alone, gcc, lto, stubs bool
-	stub                               string
+	compress                    string
+	so, shared, alone, gcc, lto bool
+	stub                        string
 }
 
 func optionsOf(s string) options {
