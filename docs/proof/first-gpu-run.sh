@@ -7,6 +7,8 @@
 #   WORK    folder for everything that this makes; must not exist
 #   CELL    cuda13.0-sm90 unless given: it must suit the nvcc and the GPU here
 #
+# RUNTIME=host leaves NVIDIA's libraries out of the release, a minute less.
+#
 # build (with inspect, verify and pack) → keygen → publish → doctor → why →
 # serve → one chat completion → SIGTERM. What it found is in docs/proof/.
 # shellcheck disable=SC2016 # sh -c expands
@@ -68,7 +70,7 @@ main() {
     nvidia-smi --query-gpu=name,driver_version,compute_cap,memory.total,uuid,pci.bus_id --format=csv'
   step versions 0 sh -c '"$0/llcuda-build" --version; "$0/llcuda-run" --version' "$bin"
   step doctor-alone 0 "$bin/llcuda-run" doctor
-  step build 0 "$bin/llcuda-build" build "$cell" --matrix "$matrix" --builder host --source "$source" --out "$work/dist" --timings
+  step build 0 "$bin/llcuda-build" build "$cell" --matrix "$matrix" --builder host --source "$source" --out "$work/dist" --timings ${RUNTIME:+--runtime "$RUNTIME"}
   [ -z "$missed" ] || exit 1
   step sizes 0 sh -c 'ls -l "$0"/dist "$0/dist/cells/$1"; du -sb "$0/dist/cells/$1"' "$work" "$cell"
   step inspect 0 "$bin/llcuda-build" inspect "$work/dist/cells/$cell/libggml-cuda.so"

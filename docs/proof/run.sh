@@ -80,9 +80,9 @@ native() {
   [ -x "$work/native/bin/llama-bench" ] && return
   rm -rf "$work/native" "$work/tree"
   git clone -q "$here/llama.bundle" "$work/tree"
-  cmake -S "$work/tree" -B "$work/native" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON -DGGML_BACKEND_DL=ON -DGGML_NATIVE=ON -DGGML_OPENMP=OFF \
+  cmake -S "$work/tree" -B "$work/native" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_CPU_ALL_VARIANTS=ON -DGGML_OPENMP=OFF \
     -DGGML_CUDA=ON -DGGML_CUDA_NCCL=OFF -DGGML_CUDA_CUB_3DOT2=OFF -DGGML_CUDA_COMPRESSION_MODE=none -DCMAKE_CUDA_ARCHITECTURES="$(sm)" \
-    -DGGML_CCACHE=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_BORINGSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
+    -DGGML_CCACHE=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_BORINGSSL=OFF -DLLAMA_BUILD_LIBRESSL=OFF -DLLAMA_LLGUIDANCE=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_IS_DEV=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
     -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$ORIGIN' > "$work/native.log" 2>&1
   cmake --build "$work/native" --target llama-bench llama-server >> "$work/native.log" 2>&1
 }
@@ -109,6 +109,9 @@ ready() {
   done
   return 1
 }
+
+# native alone, so that it may run beside main.
+section_native() { native || { tail -20 "$work/native.log"; wrong "the native build failed"; }; }
 
 section_speed() {
   [ -d "$work/main/dist/cells" ] || { wrong "speed needs what the section main built"; return; }
