@@ -1,8 +1,8 @@
 #!/bin/bash
 # soak.sh [SECONDS]: every fuzz target for SECONDS (60 without), then the kill
 # loops of release, fetch and store many times over, every fault of the fault table
-# (docs/reliability.md), then Hugging Face's own client on our cache, the coverage
-# page in Chromium and make corpus. Prints one line a target; a crasher that a
+# (docs/reliability.md), then Hugging Face's own client on our cache, the engine
+# tests with a real lean cuBLAS, the coverage page in Chromium and make corpus. Prints one line a target; a crasher that a
 # fuzzer found lies in the package's testdata/fuzz.
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
@@ -24,6 +24,7 @@ go test -count=10 -run 'Kill' -timeout 60m ./internal/release ./internal/fetch .
 go test -count=1 -v -run '^TestKilledGitHubPublisherConverges$' -timeout 60m ./internal/release -kills 100 || failed=1
 scripts/reliability.sh || failed=1
 scripts/hub-clients.sh || failed=1
+TAGS=engine,lean scripts/test-engine.sh || failed=1
 scripts/coverage-page.sh || failed=1
 scripts/corpus.sh || failed=1
 scripts/corpus-x86.sh || failed=1

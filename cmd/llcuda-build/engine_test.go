@@ -46,16 +46,22 @@ func build(t *testing.T, out, cell, toolkit, ref string, cmake ...string) (code 
 	if err := os.WriteFile(file, []byte(strings.Replace(text, anchor, added, 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// testscript.Main has put both programs on PATH, side by side.
-	var stderr bytes.Buffer
-	cmd := exec.Command("llcuda-build", "build", cell, "--matrix", file, "--source", "../../testdata/fixture",
+	code, _, stderr := program(t, "build", cell, "--matrix", file, "--source", "../../testdata/fixture",
 		"--image", toolkit+"="+ref, "--out", out, "--runtime", "host")
-	cmd.Stderr = &stderr
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		t.Fatal(err)
+	return code, stderr
+}
+
+// program runs llcuda-build: testscript.Main has put it and its other half on PATH,
+// side by side.
+func program(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	cmd := exec.Command("llcuda-build", args...)
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if failed := cmd.Run(); cmd.ProcessState == nil {
+		t.Fatal(failed)
 	}
-	return cmd.ProcessState.ExitCode(), stderr.String()
+	return cmd.ProcessState.ExitCode(), out.String(), err.String()
 }
 
 func fragments(t *testing.T, out string) []string {
@@ -175,12 +181,10 @@ func TestACellBuiltTwiceIsTheSameBytes(t *testing.T) {
 		{"cuda12.4-sm86", "12.4", "LLCUDA_TEST_CUDA124"},
 	} {
 		t.Run(c.cell, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			s := cli.NewStreams(strings.NewReader(""), &stdout, &stderr, os.Environ())
-			code := run(context.Background(), []string{"verify", "--rebuild", c.cell, "--matrix", "../../matrix/cuda.yaml",
-				"--source", "../../testdata/fixture", "--image", c.toolkit + "=" + image(t, c.image)}, s)
-			if code != 0 || !strings.Contains(stdout.String(), "built twice in different folders: the same") {
-				t.Errorf("exit %d\n%s%s", code, stdout.String(), stderr.String())
+			code, stdout, stderr := program(t, "verify", "--rebuild", c.cell, "--matrix", "../../matrix/cuda.yaml",
+				"--source", "../../testdata/fixture", "--image", c.toolkit+"="+image(t, c.image))
+			if code != 0 || !strings.Contains(stdout, "built twice in different folders: the same") {
+				t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 			}
 		})
 	}
@@ -197,10 +201,8 @@ func TestTheCompilerCacheTravelsInAFile(t *testing.T) {
 		{"ccache", "load", "cpu", file},
 		{"build", "cpu", "--source", "../../testdata/fixture", "--out", out},
 	} {
-		var stdout, stderr bytes.Buffer
-		s := cli.NewStreams(strings.NewReader(""), &stdout, &stderr, os.Environ())
-		if code := run(context.Background(), append(args, "--matrix", "../../matrix/cuda.yaml", "--image", "cpu="+ref), s); code != 0 {
-			t.Fatalf("%s: exit %d\n%s%s", args[0], code, stdout.String(), stderr.String())
+		if code, stdout, stderr := program(t, append(args, "--matrix", "../../matrix/cuda.yaml", "--image", "cpu="+ref)...); code != 0 {
+			t.Fatalf("%s: exit %d\n%s%s", args[0], code, stdout, stderr)
 		}
 	}
 	if info, err := os.Stat(file); err != nil || info.Size() < 10<<10 {
@@ -209,9 +211,7 @@ func TestTheCompilerCacheTravelsInAFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("nonsense"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var stdout, stderr bytes.Buffer
-	s := cli.NewStreams(strings.NewReader(""), &stdout, &stderr, os.Environ())
-	if code := run(context.Background(), []string{"ccache", "load", "cpu", file, "--matrix", "../../matrix/cuda.yaml", "--image", "cpu=" + ref}, s); code == 0 {
+	if code, _, _ := program(t, "ccache", "load", "cpu", file, "--matrix", "../../matrix/cuda.yaml", "--image", "cpu="+ref); code == 0 {
 		t.Error("nonsense was loaded")
 	}
 }

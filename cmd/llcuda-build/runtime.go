@@ -57,6 +57,9 @@ func (j cellJob) runtimeKeys(cell matrix.Cell) ([]string, error) {
 			keys = append(keys, form)
 			continue
 		}
+		if j.plan.Builder == matrix.BuilderHost {
+			return nil, errors.New("what a host's own toolkit gives has no key that says so")
+		}
 		o := j.plan
 		o.Dirs = matrix.ContainerDirs
 		plan, err := j.matrix.RuntimePlan(cell, form, o)

@@ -1,10 +1,11 @@
-//go:build engine
+//go:build engine && lean
 
 package main
 
+// These take minutes and gigabytes (nvprune and the linking of a whole cuBLAS): they
+// have a tag of their own, and make soak runs them.
+
 import (
-	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,11 +31,9 @@ func buildLean(t *testing.T, out string, replace ...string) (code int, said stri
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var stdout, stderr bytes.Buffer
-	s := cli.NewStreams(strings.NewReader(""), &stdout, &stderr, os.Environ())
-	code = run(context.Background(), []string{"build", "cuda11.8-sm75", "--matrix", file, "--source", "../../testdata/fixture",
-		"--image", "11.8=" + image(t, "LLCUDA_TEST_CUDA118"), "--out", out, "--runtime", "host,lean"}, s)
-	return code, stderr.String()
+	code, _, said = program(t, "build", "cuda11.8-sm75", "--matrix", file, "--source", "../../testdata/fixture",
+		"--image", "11.8="+image(t, "LLCUDA_TEST_CUDA118"), "--out", out, "--runtime", "host,lean")
+	return code, said
 }
 
 func TestARealCuBLASPrunedTo75AloneNeverBecomesAPart(t *testing.T) {
@@ -70,10 +69,8 @@ func TestARealLeanRuntime(t *testing.T) {
 	if part.Form != "lean" || part.Lean == nil || part.Lean.Of != "cublas-11.11.3.6" || part.Lean.Selected["7.5"].Units == 0 {
 		t.Errorf("the part says %s, %+v", part.Form, part.Lean)
 	}
-	var stdout, stderr bytes.Buffer
-	s := cli.NewStreams(strings.NewReader(""), &stdout, &stderr, os.Environ())
-	if code := run(context.Background(), []string{"verify", filepath.Join(out, part.Name)}, s); code != 0 {
-		t.Errorf("verify of the part: exit %d\n%s", code, stderr.String())
+	if code, _, stderr := program(t, "verify", filepath.Join(out, part.Name)); code != 0 {
+		t.Errorf("verify of the part: exit %d\n%s", code, stderr)
 	}
 	if code, said := buildLean(t, out); code != 0 || !strings.Contains(said, "unchanged: "+part.Name) {
 		t.Errorf("built again: exit %d\n%s", code, said)

@@ -51,7 +51,7 @@ func opens(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // fakeGitHub starts a fake GitHub with repository owner/repo and tag v1, and points the
-// programs to it: hub [reader|archived].
+// programs to it: github [reader|archived].
 func fakeGitHub(t *testing.T) func(ts *testscript.TestScript, neg bool, args []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		f := hubtest.New(t)
@@ -62,7 +62,7 @@ func fakeGitHub(t *testing.T) func(ts *testscript.TestScript, neg bool, args []s
 			case "archived":
 				f.Archived = true
 			default:
-				ts.Fatalf("usage: hub [reader|archived]")
+				ts.Fatalf("usage: github [reader|archived]")
 			}
 		}
 		f.Tags["v2"] = hubtest.Head
@@ -82,7 +82,7 @@ func TestScripts(t *testing.T) {
 	}
 	commands := clitest.Commands()
 	commands["opens"] = opens
-	commands["hub"] = fakeGitHub(t)
+	commands["github"] = fakeGitHub(t)
 	commands["library"] = library
 	commands["two"] = two
 	commands["take"] = take

@@ -146,6 +146,7 @@ section_speed() {
   export LLCUDA_FROM=$work/main/releases LLCUDA_KEY=$work/main/proof.key.pub LLCUDA_HOME=$work/speed-home
   rm -rf "$LLCUDA_HOME"
   for i in nothing installed installed installed; do
+    rm -f "$work/url" # the last one's
     from=$EPOCHREALTIME
     "$bin/llcuda-run" serve "$work/model.gguf" --port 0 > "$work/url" 2> "$work/serve.log" &
     pid=$!

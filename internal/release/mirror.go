@@ -254,6 +254,9 @@ func (g *getter) movedTo(at string) *url.URL {
 func (g *getter) move(at string, to *url.URL) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.moved == nil {
+		g.moved = map[string]*url.URL{}
+	}
 	g.moved[at] = to
 }
 
