@@ -31,9 +31,6 @@ type DaggerOptions struct {
 	Stall time.Duration
 }
 
-// envRunnerHost names the engine's address.
-const envRunnerHost = "_EXPERIMENTAL_DAGGER_RUNNER_HOST"
-
 // engineGrace is how long llcuda-engine may take to end a session that it was
 // told to leave; its own limit is 30 s.
 const engineGrace = 40 * time.Second

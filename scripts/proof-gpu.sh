@@ -23,7 +23,7 @@ say "packing"
 tar -C "$programs" --sort=name --owner=0 --group=0 --mtime=@0 -cf - 11.8 12.4 | xz -T2 -3 > "$out/programs.tar.xz.new"
 mv "$out/programs.tar.xz.new" "$out/programs.tar.xz"
 tar -C "$out" --sort=name --owner=0 --group=0 -cf - bin | xz -T2 -3 > "$out/bin.tar.xz" # run.sh unpacks it
-rm -r "$out/bin"
+rm -r "${out:?}/bin"
 mkdir -p "$out/docs/proof" "$out/matrix"
 cp docs/proof/run.sh docs/proof/first-gpu-run.sh "$out/docs/proof/"
 cp matrix/cuda.yaml "$out/matrix/"

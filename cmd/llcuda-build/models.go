@@ -49,24 +49,46 @@ value that is there.`,
 	return c
 }
 
+// askHub asks the hub for every entry of a registry.
+func askHub(ctx context.Context, s *cli.Streams, r models.Registry) (checked []models.Checked, endpoint string, err error) {
+	env, err := hub.FromEnv(s.EnvMap())
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := hub.New(hub.Options{Env: env, UserAgent: "llcuda-build/" + version})
+	if err != nil {
+		return nil, "", err
+	}
+	checked, err = models.Check(ctx, c, r)
+	return checked, c.Endpoint(), err
+}
+
+// modelsAreThere is what a release asks before it goes out: could its users download
+// every model that has a short name?
+func modelsAreThere(s *cli.Streams, registry string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		r, err := loadRegistry(modelCheckOptions{registry: registry})
+		if err != nil {
+			return err
+		}
+		checked, _, err := askHub(ctx, s, r)
+		if err != nil {
+			return err
+		}
+		return models.Misses(checked)
+	}
+}
+
 func runModelCheck(ctx context.Context, s *cli.Streams, o modelCheckOptions) error {
 	r, err := loadRegistry(o)
 	if err != nil {
 		return err
 	}
-	env, err := hub.FromEnv(s.EnvMap())
+	checked, endpoint, err := askHub(ctx, s, r)
 	if err != nil {
 		return err
 	}
-	c, err := hub.New(hub.Options{Env: env, UserAgent: "llcuda-build/" + version})
-	if err != nil {
-		return err
-	}
-	checked, err := models.Check(ctx, c, r)
-	if err != nil {
-		return err
-	}
-	report := models.Report(c.Endpoint(), checked)
+	report := models.Report(endpoint, checked)
 	if o.json {
 		err = s.PrintJSON(report)
 	} else {

@@ -39,7 +39,8 @@ not stored again.
 
 To GitHub everything that bars the release is named first, all at once: the
 token and its rights (GITHUB_TOKEN or GH_TOKEN), the tag and its commit, GitHub's
-limits, the parts, the promise, bundles that are not for everybody. Then a draft
+limits, the parts, the promise, bundles that are not for everybody, a model of the
+registry that nobody can download (--models off does not ask). Then a draft
 gets every file, GitHub's digest of each is compared, and one request makes it
 public. Killed at any moment and run again, it goes on; --dry-run prints the plan.
 --preflight, without DIST, asks all that can be asked before anything is built.

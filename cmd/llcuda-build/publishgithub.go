@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/internal/cli"
+	"github.com/waqasm86/llcuda/internal/models"
 	"github.com/waqasm86/llcuda/internal/release"
 	"github.com/waqasm86/llcuda/matrix"
 )
@@ -21,9 +23,8 @@ type hubOptions struct {
 	api            string
 	notes          string
 	preflight      bool
-	// checkModels asks whether every model of the registry is where it should be;
-	// nil: not asked.
-	checkModels func(context.Context) error
+	// models is the registry whose every entry must be there for users; "off" asks nothing.
+	models string
 }
 
 func (o *hubOptions) flags(f *pflag.FlagSet) {
@@ -31,6 +32,7 @@ func (o *hubOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.latest, "make-latest", "", "whether it becomes GitHub's latest, `auto|yes|no`; auto: unless it is a pre-release or an older line")
 	f.StringVar(&o.notes, "notes", "", "text of a release's page, from `FILE`")
 	f.BoolVar(&o.preflight, "preflight", false, "ask what may bar the release, before anything is built")
+	f.StringVar(&o.models, "models", "", "the registry of models in `FILE`, each of which the hub must have; off: do not ask (env LLCUDA_MODELS)")
 	// GitHub Enterprise Server: https://HOST/api/v3. Actions set it for their own server.
 	f.StringVar(&o.api, "github-api", "", "address of GitHub's API where it is another `URL` (env GITHUB_API_URL)")
 	_ = f.MarkHidden("github-api")
@@ -71,8 +73,8 @@ func publishGitHub(ctx context.Context, s *cli.Streams, o publishOptions, in rel
 			return withHoles(s, keepsPromise(o.matrixFile, o.tag, o.dist), false, "llcuda-build coverage --from "+o.dist+" shows the grid")
 		},
 	}
-	if o.hub.checkModels != nil {
-		in.Checks = append(in.Checks, o.hub.checkModels)
+	if registry := cmp.Or(o.hub.models, s.Env("LLCUDA_MODELS"), models.RegistryName); registry != "off" {
+		in.Checks = append(in.Checks, modelsAreThere(s, registry))
 	}
 	progress := cli.NewProgress(s.Err, false)
 	in.Log = lines{progress}

@@ -60,6 +60,9 @@ type attempt struct {
 	picked
 	report prove.Report
 	time   time.Time
+	// files is what the installed files themselves say against running here, read
+	// after a failure.
+	files []facts.Reason
 }
 
 // settle chooses, installs and proves, until a bundle passes: one that fails makes
@@ -97,14 +100,18 @@ func settle(ctx context.Context, s *cli.Streams, st *store.Store, o proofOptions
 			_ = got.release() // nothing uses it
 			return settled{}, tried, err
 		}
+		var files []facts.Reason
+		if !report.Passed {
+			files = readAgain(got)
+		}
 		if got.record == nil || o.again {
-			tried = append(tried, attempt{p, report, when})
+			tried = append(tried, attempt{p, report, when, files})
 		}
 		if report.Passed {
 			return got, tried, nil
 		}
 		_ = got.release()
-		tellFailure(s, p, report)
+		tellFailure(s, p, report, files)
 		if co.tried = append(co.tried, p.bundle.ID); o.noFallback {
 			return settled{}, tried, noneProved(sc, tried)
 		}
@@ -258,8 +265,27 @@ func describeProof(bundle string, r prove.Report) string {
 	return fmt.Sprintf("proved %s on %s%s: log-probabilities within %.2f of %s, in %.1f s", bundle, strings.Join(names, ", "), how, worst, whose, r.Seconds)
 }
 
+// readAgain reads the truth of an installed bundle that failed, as `why DIR` does,
+// where its manifest let it through: what that says is wrong, or the files are. Files
+// that cannot be read, or that fit as well, add nothing.
+func readAgain(got settled) []facts.Reason {
+	if got.verdict != facts.VerdictNative && got.verdict != facts.VerdictJIT {
+		return nil // told before
+	}
+	c, err := judgeForeign(got.installed.Dir, got.host)
+	if err != nil || c.Verdict != facts.VerdictRefused {
+		return nil
+	}
+	return c.Reasons
+}
+
 // tellFailure says on stderr why a bundle failed.
-func tellFailure(s *cli.Streams, p picked, r prove.Report) {
+func tellFailure(s *cli.Streams, p picked, r prove.Report, files []facts.Reason) {
+	defer func() {
+		for _, f := range files {
+			note(s, "its files, read here, do not hold what the manifest says: %s [%s]", f.Text, reasonCode(f))
+		}
+	}()
 	for _, d := range r.Devices {
 		f := d.Failure
 		if f == nil {
@@ -278,6 +304,14 @@ func tellFailure(s *cli.Streams, p picked, r prove.Report) {
 			}
 		}
 	}
+}
+
+// reasonCode is a reason's code, with the CUDA error that the driver gives.
+func reasonCode(r facts.Reason) string {
+	if r.CUDAError == 0 {
+		return r.Code
+	}
+	return fmt.Sprintf("%s, CUDA error %d", r.Code, r.CUDAError)
 }
 
 // misjudged says that a bundle lacks code for a GPU that it was said to have.

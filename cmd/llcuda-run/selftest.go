@@ -69,6 +69,9 @@ type selftestProof struct {
 	Contents string    `json:"contents"`
 	Time     time.Time `json:"time"`
 	prove.Report
+	// Files is what the installed files themselves say against running here, where
+	// the manifest said otherwise.
+	Files []facts.Reason `json:"files,omitempty"`
 }
 
 func runSelftest(ctx context.Context, s *cli.Streams, o proofOptions) error {
@@ -97,7 +100,7 @@ func reportOf(got settled, tried []attempt) selftest {
 	doc := selftest{Schema: facts.Schema, Release: first.release.manifest.Release, Host: first.host, Bundle: got.bundle.ID}
 	for _, a := range tried {
 		doc.Proofs = append(doc.Proofs, selftestProof{Bundle: a.bundle.ID, Verdict: a.verdict, Runtime: a.choice.Runtime,
-			Contents: first.release.manifest.Parts[a.bundle.App].Contents, Time: a.time, Report: a.report})
+			Contents: first.release.manifest.Parts[a.bundle.App].Contents, Time: a.time, Report: a.report, Files: a.files})
 	}
 	return doc
 }
@@ -137,6 +140,9 @@ func writeProof(s *cli.Streams, a attempt) {
 				line("→ %s", f.Fix)
 			}
 		}
+	}
+	for _, f := range a.files {
+		fmt.Fprintf(s.Out, "      - %s\n", wrap(fmt.Sprintf("its files, read here: %s [%s]", f.Text, reasonCode(f)), columns-8, "        "))
 	}
 }
 

@@ -230,8 +230,23 @@ func (d *DeviceReport) hold(want, got serve.Answer, whose string) {
 	d.Passed = d.Failure == nil
 }
 
-// onDevice starts a server, asks it once and ends it.
+// tries is how often a server is started that dies of a CUDA error without a word
+// which: it is printed by another thread than the one that aborts.
+const tries = 4
+
+// onDevice asks a server once, and again where it died before it said of what.
 func onDevice(ctx context.Context, d Device, o serve.Options) (r DeviceReport, a serve.Answer) {
+	for range tries {
+		r, a = once(ctx, d, o)
+		if r.Failure == nil || r.Failure.Code != serve.CodeUntold || ctx.Err() != nil {
+			break
+		}
+	}
+	return r, a
+}
+
+// once starts a server, asks it once and ends it.
+func once(ctx context.Context, d Device, o serve.Options) (r DeviceReport, a serve.Answer) {
 	began := time.Now()
 	r.Device = d
 	defer func() { r.Seconds = time.Since(began).Seconds() }()

@@ -35,6 +35,8 @@ func TestWhatIsWrongOnAGPUFailsTheProofAndIsNamed(t *testing.T) {
 	}{
 		{"222", facts.PTXISATooNew, 222, "the provided PTX was compiled with an unsupported toolchain"},
 		{"jit", facts.NoKernelImage, 223, "PTX JIT compilation was disabled"},
+		{"untold", serve.CodeUntold, 0, "ended before it said with which error"},
+		{"later", facts.NoKernelImage, 209, "no kernel image is available for execution on the device"},
 		{"nan", CodeNotANumber, 0, "the probabilities of token 1 are not numbers"},
 		{"off", CodeWrongAnswer, 0, "a log-probability of token 4 differs from the CPU's by 2.00, and rounding explains 0.50"},
 		{"short", CodeNoAnswer, 0, "4 tokens of 16"},
@@ -43,7 +45,9 @@ func TestWhatIsWrongOnAGPUFailsTheProofAndIsNamed(t *testing.T) {
 	} {
 		t.Run(c.mode, func(t *testing.T) {
 			t.Parallel()
-			r := run(t, input(t, c.mode))
+			in := input(t, c.mode)
+			in.Server.Env = append(in.Server.Env, "TMPDIR="+t.TempDir())
+			r := run(t, in)
 			f := r.Devices[0].Failure
 			if r.Passed || r.Devices[0].Passed || f == nil || f.Code != c.code || f.CUDAError != c.cuda || !strings.Contains(f.Text, c.text) {
 				t.Fatalf("got %+v", f)

@@ -105,7 +105,7 @@ func (h *hub) once(ctx context.Context, req *http.Request, to any) (*http.Respon
 }
 
 // get asks for something, as often as it takes.
-func (h *hub) get(ctx context.Context, what, path, accept string, to any) (*http.Response, error) {
+func (h *hub) get(ctx context.Context, what, path, accept string, to any) (http.Header, error) {
 	return h.ask(ctx, true, what, func() (*http.Request, error) {
 		req, err := h.api.NewRequest(http.MethodGet, path, nil)
 		if err == nil && accept != "" {
@@ -122,10 +122,10 @@ func (h *hub) at(format string, args ...any) string {
 	return "repos/" + h.name + "/" + fmt.Sprintf(format, args...)
 }
 
-func (h *hub) repository(ctx context.Context) (*github.Repository, *http.Response, error) {
+func (h *hub) repository(ctx context.Context) (*github.Repository, http.Header, error) {
 	r := new(github.Repository)
-	resp, err := h.get(ctx, "asking for github:"+h.name, "repos/"+h.name, "", r)
-	return r, resp, err
+	header, err := h.get(ctx, "asking for github:"+h.name, "repos/"+h.name, "", r)
+	return r, header, err
 }
 
 // releases lists all of them, drafts included.
@@ -133,12 +133,12 @@ func (h *hub) releases(ctx context.Context) ([]hubRelease, error) {
 	var all []hubRelease
 	for page := 1; ; page++ {
 		var some []hubRelease
-		resp, err := h.get(ctx, "listing the releases of github:"+h.name, h.at("releases?per_page=%d&page=%d", releasesPerPage, page), "", &some)
+		header, err := h.get(ctx, "listing the releases of github:"+h.name, h.at("releases?per_page=%d&page=%d", releasesPerPage, page), "", &some)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, some...)
-		if !more(resp) {
+		if !more(header) {
 			return all, nil
 		}
 	}
@@ -148,20 +148,20 @@ func (h *hub) assets(ctx context.Context, id int64) ([]Asset, error) {
 	var all []Asset
 	for page := 1; ; page++ {
 		var some []Asset
-		resp, err := h.get(ctx, "listing the assets of a release", h.at("releases/%d/assets?per_page=100&page=%d", id, page), "", &some)
+		header, err := h.get(ctx, "listing the assets of a release", h.at("releases/%d/assets?per_page=100&page=%d", id, page), "", &some)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, some...)
-		if !more(resp) {
+		if !more(header) {
 			return all, nil
 		}
 	}
 }
 
 // more tells whether a list goes on.
-func more(resp *http.Response) bool {
-	return strings.Contains(strings.Join(resp.Header.Values("Link"), ","), `rel="next"`)
+func more(header http.Header) bool {
+	return strings.Contains(strings.Join(header.Values("Link"), ","), `rel="next"`)
 }
 
 func (h *hub) byID(ctx context.Context, id int64) (*hubRelease, error) {

@@ -78,7 +78,7 @@ func status(err error) int {
 // is asked again after the time that GitHub names. After a failure without a
 // reason (5xx, no answer) it may have been done: it is asked again only where
 // that makes no difference.
-func (h *hub) ask(ctx context.Context, again bool, doing string, request func() (*http.Request, error), to any) (*http.Response, error) {
+func (h *hub) ask(ctx context.Context, again bool, doing string, request func() (*http.Request, error), to any) (http.Header, error) {
 	limits := 0
 	for attempt := 1; ; attempt++ {
 		req, err := request()
@@ -88,9 +88,9 @@ func (h *hub) ask(ctx context.Context, again bool, doing string, request func() 
 		if err := h.pace.turn(ctx, req.Method != http.MethodGet); err != nil {
 			return nil, err
 		}
-		resp, err := h.once(ctx, req, to)
+		resp, err := h.once(ctx, req, to) //nolint:bodyclose // go-github has read the body and closed it
 		if err == nil {
-			return resp, nil
+			return resp.Header, nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -135,7 +135,7 @@ func (p *publication) limits(m *misses) {
 
 // askHub asks what GitHub knows. The error is one that ends the asking.
 func (p *publication) askHub(ctx context.Context, m *misses, tagged bool) error {
-	repo, resp, err := p.h.repository(ctx)
+	repo, header, err := p.h.repository(ctx)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (p *publication) askHub(ctx context.Context, m *misses, tagged bool) error 
 	if repo.GetDisabled() {
 		m.say("see its page for the reason", "github:%s is disabled", p.to.Name)
 	}
-	if err := p.rights(ctx, m, repo, resp); err != nil {
+	if err := p.rights(ctx, m, repo, header); err != nil {
 		return err
 	}
 	if !tagged {
@@ -179,9 +179,9 @@ func (p *publication) askHub(ctx context.Context, m *misses, tagged bool) error 
 // repository's permissions; that of an app or a workflow shows "push": false
 // whatever it may do, and is told from a reader's by an address of its own. Then
 // the first request that changes something, the draft, is what tells.
-func (p *publication) rights(ctx context.Context, m *misses, repo *github.Repository, resp *http.Response) error {
+func (p *publication) rights(ctx context.Context, m *misses, repo *github.Repository, header http.Header) error {
 	const cure = "give a token with the right to write contents (fine-grained: Contents: read and write; classic: scope repo or public_repo; a workflow: permissions: contents: write)"
-	if scopes := resp.Header.Get("X-OAuth-Scopes"); scopes != "" {
+	if scopes := header.Get("X-OAuth-Scopes"); scopes != "" {
 		may := false
 		for s := range strings.SplitSeq(scopes, ",") {
 			s = strings.TrimSpace(s)

@@ -37,6 +37,7 @@ const (
 	CodeNoBackend      = "no-backend"
 	CodeBackend        = "backend-not-loaded"
 	CodeCUDA           = "cuda-error"
+	CodeUntold         = "cuda-error-untold"
 	CodeModel          = "model-not-loaded"
 	CodeAssertion      = "assertion"
 	CodeSignal         = "signal"
@@ -91,6 +92,12 @@ var rules = []rule{
 	}},
 	{regexp.MustCompile(cudaPrefix + `(CUBLAS_STATUS_[A-Z_]+)`), func(m []string) Diagnosis { return cublasError(m[1]) }},
 	{regexp.MustCompile(cudaPrefix + `(.+)$`), func(m []string) Diagnosis { return cudaError(m[1]) }},
+	// llama.cpp logs a CUDA error from another thread than the one that aborts: which
+	// error it was may never be printed, this always is (seen on an H100).
+	{regexp.MustCompile(`(ggml-cuda\S*:[0-9]+): CUDA error$`), func(m []string) Diagnosis {
+		return Diagnosis{Code: CodeUntold, Text: fmt.Sprintf("a CUDA call failed at %s, and the server ended before it said with which error", m[1]),
+			Fix: "run it again: it says so more often than not; -v shows all of its log"}
+	}},
 	{regexp.MustCompile(`couldn't bind HTTP server socket, hostname: (.*), port: ([0-9]+)`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodePortTaken, Text: fmt.Sprintf("port %s of %s is taken by another program, or may not be used", m[2], m[1]),
 			Fix: "choose another port, or 0 for a free one (--port 0); `ss -ltnp` names the program"}

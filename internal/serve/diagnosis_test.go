@@ -102,6 +102,7 @@ func TestFailuresOfAGPUAreExplained(t *testing.T) {
 		{"cuBLAS without code for the GPU", aborted("CUBLAS_STATUS_ARCH_MISMATCH"), facts.RuntimeLacksSM, 0},
 		{"cuBLAS on a full GPU", aborted("CUBLAS_STATUS_ALLOC_FAILED"), CodeOutOfGPUMemory, 0},
 		{"cuBLAS in trouble", aborted("CUBLAS_STATUS_INTERNAL_ERROR"), CodeCUDA, 0},
+		{"an abort that came before its reason", []string{"0.00.301.536 I cmn          init: llama threadpool init, n_threads = 1", "./ggml/src/ggml-cuda/ggml-cuda.cu:108: CUDA error"}, CodeUntold, 0},
 		{"an error of no list", aborted("an illegal memory access was encountered"), CodeCUDA, 0},
 		{"out of memory for weights", []string{
 			"0.01.0 E ggml_backend_cuda_buffer_type_alloc_buffer: allocating 4403.49 MiB on device 0: cudaMalloc failed: out of memory",
