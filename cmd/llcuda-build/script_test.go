@@ -58,14 +58,14 @@ func fakeGitHub(t *testing.T) func(ts *testscript.TestScript, neg bool, args []s
 		for _, arg := range args {
 			switch arg {
 			case "reader":
-				f.Push = false
+				f.Do(func() { f.Push = false })
 			case "archived":
-				f.Archived = true
+				f.Do(func() { f.Archived = true })
 			default:
 				ts.Fatalf("usage: github [reader|archived]")
 			}
 		}
-		f.Tags["v2"] = hubtest.Head
+		f.Do(func() { f.Tags["v2"] = hubtest.Head })
 		ts.Setenv("GITHUB_API_URL", f.URL())
 		ts.Setenv("GITHUB_TOKEN", hubtest.Token)
 	}

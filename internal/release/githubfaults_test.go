@@ -170,9 +170,11 @@ func TestDraftThatWasNotListedInTimeLeavesNoTwin(t *testing.T) {
 	// GitHub's list lacks it until the new one is made.
 	s.Do(func() { s.Releases = nil })
 	s.Hook = func(n int, phase string) {
-		if c := s.Calls[n]; phase == "done" && isCreate(c) {
-			s.Do(func() { s.Releases = append(s.Releases, twin) })
-		}
+		s.Do(func() {
+			if phase == "done" && isCreate(s.Calls[n]) {
+				s.Releases = append(s.Releases, twin)
+			}
+		})
 	}
 	_, err := s.publish()
 	must(t, err)

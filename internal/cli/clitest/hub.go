@@ -19,9 +19,11 @@ func startHub(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(gguf.Tiny(&model, gguf.DefaultTiny()))
 	h, stop := hubtest.Start()
 	ts.Defer(stop)
-	h.Repos["o/tiny-GGUF"] = &hubtest.Repo{Licence: "mit", Files: map[string][]byte{
-		"README.md": []byte("a model"), "tiny-F16.gguf": model.Bytes(), "mmproj-F16.gguf": model.Bytes()[:100]}}
-	h.Repos["o/gated-GGUF"] = &hubtest.Repo{Gated: "auto", Files: map[string][]byte{"tiny-F16.gguf": model.Bytes()}}
+	h.Do(func() {
+		h.Repos["o/tiny-GGUF"] = &hubtest.Repo{Licence: "mit", Files: map[string][]byte{
+			"README.md": []byte("a model"), "tiny-F16.gguf": model.Bytes(), "mmproj-F16.gguf": model.Bytes()[:100]}}
+		h.Repos["o/gated-GGUF"] = &hubtest.Repo{Gated: "auto", Files: map[string][]byte{"tiny-F16.gguf": model.Bytes()}}
+	})
 	ts.Setenv("HF_ENDPOINT", h.URL)
 	ts.Setenv("HF_HOME", ts.MkAbs("hf"))
 }

@@ -128,6 +128,14 @@ func (h *Hub) server(cdn bool) http.Handler {
 	})
 }
 
+// Do changes the hub while it serves: what is written in fn, a request that comes
+// later from another process sees.
+func (h *Hub) Do(fn func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fn()
+}
+
 // Fail answers as the hub refuses.
 func Fail(w http.ResponseWriter, status int, code, message string) {
 	if code != "" {
