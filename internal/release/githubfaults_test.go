@@ -124,7 +124,7 @@ func TestWhatGitHubRefusesForGoodEndsTheRun(t *testing.T) {
 				t.Error("it is public")
 			}
 			// And when GitHub thinks better of it, the same command goes on.
-			s.Fault = nil
+			s.Do(func() { s.Fault = nil })
 			_, err = s.publish()
 			must(t, err)
 			s.whole("v1")
@@ -183,13 +183,13 @@ func TestDraftThatWasNotListedInTimeLeavesNoTwin(t *testing.T) {
 
 func TestAssetsWithoutDigestAreReadBack(t *testing.T) {
 	s := newStand(t)
-	s.NoDigests = true
+	s.Do(func() { s.NoDigests = true })
 	_, err := s.publish()
 	must(t, err)
 	s.whole("v1")
 	// One that rotted in the draft of an earlier run is found out.
 	s = newStand(t)
-	s.NoDigests = true
+	s.Do(func() { s.NoDigests = true })
 	runtime, err := os.ReadFile(filepath.Join(s.in.DistDir, "cublas-12.4.tar.zst"))
 	must(t, err)
 	runtime[len(runtime)/2] ^= 1
@@ -257,7 +257,7 @@ func TestPublishingEndsWithItsContext(t *testing.T) {
 	if _, err := PublishGitHub(ctx, s.in, s.to); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	s.Fault = nil
+	s.Do(func() { s.Fault = nil })
 	_, err := s.publish()
 	must(t, err)
 	s.whole("v1")

@@ -246,7 +246,7 @@ func TestPreflightBeforeTheBuildAsksAllButTheParts(t *testing.T) {
 	s := newStand(t)
 	s.in.DistDir = ""
 	must(t, PreflightGitHub(t.Context(), s.in, s.to))
-	s.Archived = true
+	s.Do(func() { s.Archived = true })
 	delete(s.Tags, "v1")
 	s.in.Checks = []func(context.Context) error{func(context.Context) error { return errors.New("a model is gone") }}
 	err := PreflightGitHub(t.Context(), s.in, s.to)
@@ -270,18 +270,18 @@ func TestTokensOfWorkflowsMayPublish(t *testing.T) {
 func TestTheSameReleaseAgainChangesNothing(t *testing.T) {
 	for _, immutable := range []bool{false, true} {
 		s := newStand(t)
-		s.Immutable = immutable
+		s.Do(func() { s.Immutable = immutable })
 		_, err := s.publish()
 		must(t, err)
 		before := len(s.changes())
 		s.in.Tool = "a newer program"
-		s.NoDigests = immutable // then it is read back
+		s.Do(func() { s.NoDigests = immutable }) // then it is read back
 		again, err := s.publish()
 		must(t, err)
 		if !again.Already || again.Sequence != 1 || len(s.changes()) != before {
 			t.Errorf("%+v, %v", again, s.changes()[before:])
 		}
-		s.NoDigests = false
+		s.Do(func() { s.NoDigests = false })
 		s.whole("v1")
 	}
 }
