@@ -2,7 +2,7 @@
 # soak.sh [SECONDS]: every fuzz target for SECONDS (60 without), then the kill
 # loops of release, fetch and store many times over, every fault of the fault table
 # (docs/reliability.md), then Hugging Face's own client on our cache, the engine
-# tests with a real lean cuBLAS, the coverage page in Chromium and make corpus. Prints one line a target; a crasher that a
+# tests that take minutes (a real lean cuBLAS, cells built twice), the coverage page in Chromium and make corpus. Prints one line a target; a crasher that a
 # fuzzer found lies in the package's testdata/fuzz.
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"

@@ -87,7 +87,7 @@ func TestKilledGitHubPublisherConverges(t *testing.T) {
 				phases[phase]++
 			}
 			s.Do(func() {
-				s.Do(func() { s.Hook = nil })
+				s.Hook = nil
 				if len(s.Public["v2"]) > 0 {
 					public++
 				}
