@@ -39,6 +39,7 @@ const (
 	CPUISA               = "cpu-isa"                 //
 	Platform             = "platform"                //
 	UnknownFact          = "unknown-fact"            //
+	DamagedFile          = "damaged-file"            // found when a bundle that failed is read again
 )
 
 // Reason says why a candidate got its verdict.

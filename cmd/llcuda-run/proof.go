@@ -18,6 +18,7 @@ import (
 	"github.com/waqasm86/llcuda/bundles/facts"
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/compat"
+	"github.com/waqasm86/llcuda/internal/inspect"
 	"github.com/waqasm86/llcuda/internal/prove"
 	"github.com/waqasm86/llcuda/internal/serve"
 	"github.com/waqasm86/llcuda/internal/store"
@@ -267,12 +268,15 @@ func describeProof(bundle string, r prove.Report) string {
 
 // readAgain reads the truth of an installed bundle that failed, as `why DIR` does,
 // where its manifest let it through: what that says is wrong, or the files are. Files
-// that cannot be read, or that fit as well, add nothing.
+// that fit as well, or that this user may not read, add nothing.
 func readAgain(got settled) []facts.Reason {
 	if got.verdict != facts.VerdictNative && got.verdict != facts.VerdictJIT {
 		return nil // told before
 	}
 	c, err := judgeForeign(got.installed.Dir, got.host)
+	if bad := (*inspect.FormatError)(nil); errors.As(err, &bad) {
+		return []facts.Reason{{Code: facts.DamagedFile, Part: bundles.PartApp, File: bad.File, Text: err.Error(), Fix: "use another release"}}
+	}
 	if err != nil || c.Verdict != facts.VerdictRefused {
 		return nil
 	}
