@@ -58,8 +58,8 @@ bench: build ## our times beside cuobjdump's, tar's and zstd's, as ratios (measu
 	scripts/bench.sh
 
 .PHONY: proof-gpu
-proof-gpu: ## what docs/proof/run.sh needs on a machine with a GPU, into dist/proof; SOURCE=1: llama.cpp too
-	SOURCE=$(SOURCE) scripts/proof-gpu.sh $(or $(OUT),dist/proof)
+proof-gpu: ## what docs/proof/run.sh needs on a machine with a GPU, into dist/proof; SOURCE=1: llama.cpp too; BUNDLE=DIST: a bundle built here too
+	SOURCE=$(SOURCE) BUNDLE=$(BUNDLE) scripts/proof-gpu.sh $(or $(OUT),dist/proof)
 
 .PHONY: engine
 engine: ## a real Dagger engine and a local registry (no Docker needed, root is)

@@ -3,7 +3,9 @@
 # NVIDIA GPU, without Go and without containers, into the folder OUT: our programs,
 # the oracle's programs by nvcc 11.8 and 12.4 (of Debian's packages, as make corpus
 # has them), the script itself. With SOURCE=1 also llama.cpp as a git bundle, for
-# the sections that build it (35 MB; without it OUT is some 30 MB).
+# the sections that build it (35 MB; without it OUT is some 30 MB). With BUNDLE=DIST,
+# what `llcuda-build build` left in DIST goes along as a release of its own, signed
+# with a key that is thrown away, for the section elsewhere.
 . "$(dirname "$0")/env.sh"
 out=$1 programs=$CACHE/oracle
 cd "$ROOT"
@@ -22,6 +24,13 @@ say "packing"
 # By name, so that programs with the same runtime lie beside each other.
 tar -C "$programs" --sort=name --owner=0 --group=0 --mtime=@0 -cf - 11.8 12.4 | xz -T2 -3 > "$out/programs.tar.xz.new"
 mv "$out/programs.tar.xz.new" "$out/programs.tar.xz"
+if [ -n "${BUNDLE:-}" ]; then
+  rm -rf "$out/elsewhere"
+  mkdir "$out/elsewhere"
+  "$out/bin/llcuda-build" keygen --no-password "$out/elsewhere/proof.key"
+  "$out/bin/llcuda-build" publish elsewhere "$BUNDLE" --to "dir:$out/elsewhere/releases" --sign-key "$out/elsewhere/proof.key" --partial
+  rm "$out/elsewhere/proof.key"
+fi
 tar -C "$out" --sort=name --owner=0 --group=0 -cf - bin | xz -T2 -3 > "$out/bin.tar.xz" # run.sh unpacks it
 rm -r "${out:?}/bin"
 mkdir -p "$out/docs/proof" "$out/matrix"
