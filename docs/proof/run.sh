@@ -94,7 +94,7 @@ cell() { basename "$(dirname "$(find "$work/main/dist/cells" -name libggml-cuda.
 
 # bench DIR: tokens per second of a llama-bench, "prompt generation".
 bench() {
-  "$1/llama-bench" -m "$work/model.gguf" -p 512 -n 128 -r 10 -o jsonl 2> "$work/bench.err" |
+  "$1/llama-bench" -m "$work/model.gguf" -p 512,4096 -n 128 -r 5 -o jsonl 2> "$work/bench.err" |
     python3 -c 'import json, sys; print(*["%.1f" % json.loads(l)["avg_ts"] for l in sys.stdin])' || { cat "$work/bench.err" >&2; return 1; }
 }
 
@@ -126,17 +126,26 @@ section_speed() {
   [ -f "$work/model.gguf" ] || "$bin/model" "$work/model.gguf"
   ls -l "$work/model.gguf"
 
-  say "tokens per second, prompt of 512 and 128 generated, best of 8 turns of 10 in alternation (prompt generation)"
+  # A process of its own each, in alternation: the host's other work makes some of them
+  # slow, by a tenth, and none fast. So the best of many is held to 0.99.
+  say "tokens per second, prompts of 512 and 4096, 128 generated, 24 turns of 5 in alternation (512, 4096, generation)"
   : > "$work/ours.ts"; : > "$work/native.ts"
   bench "$ours" > /dev/null; bench "$work/native/bin" > /dev/null # the files into memory, the card to its clock
-  for i in 1 2 3 4 5 6 7 8; do
-    a=$(bench "$ours"); b=$(bench "$work/native/bin")
+  for i in $(seq 24); do
+    if ((i % 2)); then a=$(bench "$ours"); b=$(bench "$work/native/bin"); else b=$(bench "$work/native/bin"); a=$(bench "$ours"); fi
     echo "turn $i: bundle $a, native $b"
     echo "$a" >> "$work/ours.ts"; echo "$b" >> "$work/native.ts"
   done
-  awk 'FNR == 1 { f++ } { for (i = 1; i <= 2; i++) if ($i > m[f, i]) m[f, i] = $i }
-    END { for (i = 1; i <= 2; i++) { r[i] = m[1, i] / m[2, i]; printf "ratio %s %.4f\n", i == 1 ? "prompt" : "generation", r[i] } exit r[1] < 0.99 || r[2] < 0.99 }' \
-    "$work/ours.ts" "$work/native.ts" || wrong "slower than 0.99 of the native build"
+  python3 - "$work/ours.ts" "$work/native.ts" <<'PY' || wrong "slower than 0.99 of the native build"
+import statistics, sys
+ours, native = ([[float(x) for x in l.split()] for l in open(f)] for f in sys.argv[1:])
+low = []
+for k, what in enumerate(["prompt of 512", "prompt of 4096", "generation"]):
+    a, b = [r[k] for r in ours], [r[k] for r in native]
+    low.append(max(a) / max(b))
+    print(f"ratio {what}: best {low[-1]:.4f}, median {statistics.median(a) / statistics.median(b):.4f}, lowest to highest {min(a):.0f} to {max(a):.0f} and {min(b):.0f} to {max(b):.0f}")
+sys.exit(min(low) < 0.99)
+PY
 
   say "the first start: machine code, PTX compiled then (empty cache), PTX from the cache (seconds of llama-bench -p 16 -n 1)"
   first() { local f=$EPOCHREALTIME; env "$@" "$work/native/bin/llama-bench" -m "$work/model.gguf" -p 16 -n 1 -r 1 > /dev/null 2>&1 || wrong "llama-bench with $*"; since "$f"; echo; }
