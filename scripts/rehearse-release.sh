@@ -186,6 +186,7 @@ done
 for cell in cpu "$cuda"; do
   [ -f "$work/files/$cell.spdx.json" ] || die "no bill of materials of $cell"
 done
+(cd "$ROOT" && go run ./scripts/sbom "$work"/files/*.spdx.json)
 tar -I zstd -tf "$work"/files/cpu-*.tar.zst | grep '^LICENSES/' || die "the cpu bundle has no licences"
 [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp "$work"/files/* "$KEEP/"; }
 
