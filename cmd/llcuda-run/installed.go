@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -20,8 +21,8 @@ import (
 )
 
 type pullOptions struct {
-	pickOptions
-	json, dry bool
+	proofOptions
+	dry bool
 }
 
 func newPull(s *cli.Streams, readHost hostReader) *cobra.Command {
@@ -29,10 +30,11 @@ func newPull(s *cli.Streams, readHost hostReader) *cobra.Command {
 	o.readHost = readHost
 	c := &cobra.Command{
 		Use:   "pull",
-		Short: "choose and install the bundle for this machine, without serving",
+		Short: "choose, install and prove the bundle for this machine, without serving",
 		Long: `Asks the source for its newest release (or the one after @), says what it
-changes, and installs the bundle for this machine. From then on serve uses that
-release. Older ones stay until rm removes them.`,
+changes, installs the bundle for this machine and proves it there, as selftest
+does: one that fails makes place for the next that fits. From then on serve uses
+that release. Older ones stay until rm removes them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.fill(s)
@@ -40,7 +42,8 @@ release. Older ones stay until rm removes them.`,
 		},
 	}
 	o.fresh = true // a release that was remembered is no answer to "is there a new one?"
-	o.flags(c.Flags())
+	o.pickOptions.flags(c.Flags())
+	c.Flags().BoolVar(&o.unproved, "no-proof", false, "install only: nothing is started, serve proves it at its first start")
 	c.Flags().BoolVar(&o.json, "json", false, "progress as events on stderr, the result as JSON on stdout")
 	c.Flags().BoolVar(&o.dry, "dry-run", false, "say what would be installed, and install nothing")
 	return c
@@ -51,12 +54,16 @@ func runPull(ctx context.Context, s *cli.Streams, o pullOptions) error {
 	if err != nil {
 		return err
 	}
-	p, err := pick(ctx, s, st, o.pickOptions)
+	sc, err := look(ctx, s, st, o.pickOptions)
 	if err != nil {
 		return err
 	}
-	up := upgradeOf(s, st, p, o.keys)
 	if o.dry {
+		p, err := sc.choose(s, st, o.pickOptions, chooseOptions{})
+		if err != nil {
+			return err
+		}
+		up := upgradeOf(s, st, p, o.keys)
 		if o.json {
 			return s.PrintJSON(struct {
 				Schema int `json:"schema"`
@@ -66,18 +73,26 @@ func runPull(ctx context.Context, s *cli.Streams, o pullOptions) error {
 		fmt.Fprintln(s.Out, up.sentence())
 		return nil
 	}
-	note(s, "%s", up.sentence())
-	installed, err := install(ctx, s, st, p, o.pickOptions, o.json)
+	if o.unproved {
+		o.because = "--no-proof"
+	}
+	o.judged = true
+	got, _, err := sc.settle(ctx, s, st, o.proofOptions, func(p picked) {
+		note(s, "%s", upgradeOf(s, st, p, o.keys).sentence())
+	})
 	if err != nil {
+		return err
+	}
+	if err := got.release(); err != nil {
 		return err
 	}
 	if o.json {
 		return s.PrintJSON(struct {
 			Schema int `json:"schema"`
 			store.Installed
-		}{facts.Schema, installed})
+		}{facts.Schema, got.installed})
 	}
-	fmt.Fprintln(s.Out, installed.Dir)
+	fmt.Fprintln(s.Out, got.installed.Dir)
 	return nil
 }
 
@@ -209,8 +224,28 @@ func runGC(ctx context.Context, s *cli.Streams, dry bool) error {
 	if err != nil {
 		return err
 	}
+	if !dry {
+		if err := forgetGone(st); err != nil {
+			return err
+		}
+	}
 	return s.PrintJSON(struct {
 		Schema int `json:"schema"`
 		store.Swept
 	}{facts.Schema, swept})
+}
+
+// forgetGone forgets the proofs of bundles that are not installed any more.
+func forgetGone(st *store.Store) error {
+	list, err := st.List()
+	if err != nil {
+		return err
+	}
+	memory := proofs(st)
+	for _, r := range memory.All() {
+		if !slices.ContainsFunc(list, func(in store.Installed) bool { return in.ID == r.Bundle && in.Release == r.Release }) {
+			err = errors.Join(err, memory.Forget(r.Identity))
+		}
+	}
+	return err
 }

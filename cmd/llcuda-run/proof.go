@@ -35,6 +35,8 @@ type proofOptions struct {
 	because  string
 	// again proves also what was proved before.
 	again bool
+	// judged takes no bundle, not even by name, that is judged not to run here.
+	judged bool
 	// progress is as JSON.
 	json bool
 }
@@ -74,7 +76,12 @@ func settle(ctx context.Context, s *cli.Streams, st *store.Store, o proofOptions
 	if err != nil {
 		return settled{}, nil, err
 	}
-	co := chooseOptions{force: !o.unproved}
+	return sc.settle(ctx, s, st, o, func(picked) {})
+}
+
+// settle is that in a scene. first is told of the first choice before it is installed.
+func (sc scene) settle(ctx context.Context, s *cli.Streams, st *store.Store, o proofOptions, first func(picked)) (got settled, tried []attempt, err error) {
+	co := chooseOptions{force: !o.unproved && !o.judged}
 	for {
 		p, err := sc.choose(s, st, o.pickOptions, co)
 		if err != nil {
@@ -83,6 +90,8 @@ func settle(ctx context.Context, s *cli.Streams, st *store.Store, o proofOptions
 			}
 			return settled{}, tried, err
 		}
+		first(p)
+		first = func(picked) {}
 		got := settled{picked: p}
 		if got.installed, err = install(ctx, s, st, p, o.pickOptions, o.json); err != nil {
 			return settled{}, tried, err

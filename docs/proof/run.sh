@@ -81,8 +81,8 @@ section_main() {
 # machine code and nothing compressed (the kernels of speed's and story's broken bundles).
 native() {
   [ -x "$work/native/bin/llama-bench" ] && return
-  rm -rf "$work/native" "$work/tree"
-  git clone -q "$here/llama.bundle" "$work/tree"
+  # A build that was broken off is gone on with.
+  [ -f "$work/native/build.ninja" ] || { rm -rf "$work/native" "$work/tree"; git clone -q "$here/llama.bundle" "$work/tree"; }
   cmake -S "$work/tree" -B "$work/native" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_CPU_ALL_VARIANTS=ON -DGGML_OPENMP=OFF \
     -DGGML_CUDA=ON -DGGML_CUDA_NCCL=OFF -DGGML_CUDA_CUB_3DOT2=OFF -DGGML_CUDA_COMPRESSION_MODE=none -DCMAKE_CUDA_ARCHITECTURES="$(sm)" \
     -DGGML_CCACHE=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_BORINGSSL=OFF -DLLAMA_BUILD_LIBRESSL=OFF -DLLAMA_LLGUIDANCE=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_IS_DEV=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -85,15 +87,15 @@ func run(ctx context.Context, args []string) error {
 	return table.Flush()
 }
 
-// pack is what build does last to a cell.
+// pack is what build does last to a cell; it prints what it packed.
 func pack(ctx context.Context, dir, out string, level int) error {
 	w, err := os.Create(filepath.Clean(out))
 	if err != nil {
 		return err
 	}
-	if _, err := bundles.Pack(ctx, dir, w, bundles.PackOptions{Level: level}); err != nil {
-		w.Close()
+	packed, err := bundles.Pack(ctx, dir, w, bundles.PackOptions{Level: level})
+	if err := errors.Join(err, w.Close()); err != nil {
 		return err
 	}
-	return w.Close()
+	return json.NewEncoder(os.Stdout).Encode(packed)
 }

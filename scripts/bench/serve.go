@@ -26,7 +26,7 @@ func serveModel(ctx context.Context, b bench) (ours, rival samples, _ string, er
 	key, releases, home := filepath.Join(b.work, "key"), filepath.Join(b.work, "releases"), filepath.Join(b.work, "home")
 	env := append(os.Environ(), "LLCUDA_HOME="+home, "LLCUDA_FROM="+releases, "LLCUDA_KEY="+key+".pub")
 	for _, argv := range [][]string{
-		{b.bin, "keygen", key},
+		{b.bin, "keygen", "--no-password", key},
 		{b.bin, "publish", "bench", b.dist, "--to", "dir:" + releases, "--sign-key", key, "--partial"},
 		{run, "selftest", "--cpu"},
 	} {
