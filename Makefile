@@ -97,8 +97,16 @@ release-files: build ## both programs as they are released, man pages, completio
 reproducible: build ## CELL (cpu) of llama.cpp twice, from nothing, in different folders: the same bytes or each difference
 	scripts/reproducible.sh $(or $(CELL),cpu)
 
+.PHONY: locked
+locked: build ## fails unless matrix/cuda.lock.json pins every cell's image by its digest (release.yml asks this first)
+	scripts/locked.sh
+
+.PHONY: release-rehearsal
+release-rehearsal: build ## release.yml's steps on this machine, against a fake GitHub on loopback, killed and repeated; REAL=0: no real llama.cpp
+	REAL=$(REAL) scripts/rehearse-release.sh
+
 .PHONY: vulnerabilities
-vulnerabilities: ## govulncheck on what both programs call, and which modules have newer versions
+vulnerabilities: ## govulncheck on what both programs call (75 of the script: not asked), and which modules have newer versions
 	scripts/vulnerabilities.sh
 
 .PHONY: release-check

@@ -7,6 +7,7 @@
 #
 #   PREFIX       where to install: PREFIX/bin/llcuda-run (default: ~/.local)
 #   LLCUDA_FROM  another release source: github:OWNER/REPO[@TAG], https://MIRROR or a folder
+#   LLCUDA_GITHUB  where github:OWNER/REPO is, if not at https://github.com
 #   LLCUDA_KEY   a minisign public key: then the program's signature must be its own
 #
 # The program's SHA-256 must be the one in the release's SHA256SUMS. That file comes
@@ -84,8 +85,9 @@ locate() {
 		from=${from#github:}
 		case $from in *@*) [ -n "$tag" ] || tag=${from#*@}; from=${from%%@*} ;; esac
 		repository=github:$from
-		base=https://github.com/$from/releases/latest/download
-		[ -z "$tag" ] || base=https://github.com/$from/releases/download/$tag
+		server=${LLCUDA_GITHUB:-https://github.com}
+		base=$server/$from/releases/latest/download
+		[ -z "$tag" ] || base=$server/$from/releases/download/$tag
 		check_way "$base"
 		return
 		;;

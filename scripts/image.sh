@@ -6,6 +6,8 @@
 recipe=$1 public=$2
 # shellcheck disable=SC1091 # written by engine/up.sh
 [ ! -f "$CACHE/engine/run/env" ] || . "$CACHE/engine/run/env"
+# What the registry of this machine has is no stand-in: a matrix that names it means it.
+[ -z "${LLCUDA_REGISTRY:-}" ] || case $public in "$LLCUDA_REGISTRY"/*) exit 0 ;; esac
 case $public in */*) ;; *) public=library/$public ;; esac
 if [ "${LLCUDA_STAND_IN:-}" != always ]; then
   if [ -z "${LLCUDA_REGISTRY:-}" ]; then exit 0; fi # Docker or a named engine: it pulls

@@ -2,7 +2,8 @@
 # soak.sh [SECONDS]: every fuzz target for SECONDS (60 without), then the kill
 # loops of release, fetch and store many times over, every fault of the fault table
 # (docs/reliability.md), then Hugging Face's own client on our cache, the engine
-# tests that take minutes (a real lean cuBLAS, cells built twice), the coverage page in Chromium and make corpus. Prints one line a target; a crasher that a
+# tests that take minutes (a real lean cuBLAS, cells built twice), the rehearsal
+# of a release, the coverage page in Chromium and make corpus. Prints one line a target; a crasher that a
 # fuzzer found lies in the package's testdata/fuzz.
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
@@ -25,6 +26,7 @@ go test -count=1 -v -run '^TestKilledGitHubPublisherConverges$' -timeout 60m ./i
 scripts/reliability.sh || failed=1
 scripts/hub-clients.sh || failed=1
 TAGS=engine,lean scripts/test-engine.sh || failed=1
+scripts/rehearse-release.sh || failed=1
 scripts/coverage-page.sh || failed=1
 scripts/corpus.sh || failed=1
 scripts/corpus-x86.sh || failed=1

@@ -89,10 +89,7 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 	if _, digest, ok := strings.Cut(ref, "@"); ok {
 		res.ImageDigest = digest
 	}
-	for _, kv := range p.Env {
-		k, v, _ := strings.Cut(kv, "=")
-		ctr = ctr.WithEnvVariable(k, v)
-	}
+	ctr = c.environment(ctr)
 	for _, s := range p.Prepare {
 		if ctr, err = c.step(ctx, ctr, s); err != nil {
 			return res, err
@@ -130,6 +127,15 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 		return res, fmt.Errorf("fetching the output folder: %w", err)
 	}
 	return res, ctx.Err()
+}
+
+// environment gives the container the plan's variables.
+func (c *containerBuild) environment(ctr *dagger.Container) *dagger.Container {
+	for _, kv := range c.Plan.Env {
+		k, v, _ := strings.Cut(kv, "=")
+		ctr = ctr.WithEnvVariable(k, v)
+	}
+	return ctr
 }
 
 // freshVariable carries Build.Fresh into the container. Nothing reads it: the engine

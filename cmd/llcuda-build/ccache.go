@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +40,12 @@ belong to the same inputs is not used. Load only what trusted builds wrote.`,
 				return err
 			}
 			engine.Stall = 5 * time.Minute
-			return do(cmd.Context(), engine, plans[0], args[1])
+			err = do(cmd.Context(), engine, plans[0], args[1])
+			var failed *ci.StepError
+			if errors.As(err, &failed) { // no log file holds what the step said
+				fmt.Fprintln(s.Err, strings.Join(failed.Tail, "\n"))
+			}
+			return err
 		}
 	}
 	save := &cobra.Command{Use: "save CELL FILE", Short: "write the cell's compiler cache as a tar to FILE", Args: cobra.ExactArgs(2),

@@ -78,6 +78,9 @@ func openRelease(ctx context.Context, s *cli.Streams, st *store.Store, o release
 	}
 	src, err := release.Parse(o.from, release.Options{
 		Token: s.Env("GITHUB_TOKEN"), UserAgent: "llcuda-run/" + version,
+		// A name of our own: where a workflow runs on a server of its own, GITHUB_API_URL
+		// is that server's, and the releases that users install are github.com's.
+		GitHubBaseURL: s.Env("LLCUDA_GITHUB_API"),
 	})
 	if err != nil {
 		return opened{}, &cli.Error{Err: err, Code: cli.ExitUsage}

@@ -41,6 +41,8 @@ type Hub struct {
 	// What the repository and the token are.
 	FullName, Scopes                        string
 	Push, App, Archived, Immutable, Private bool
+	// Anonymous: who brings no token may read, as in any public repository.
+	Anonymous bool
 	// NoDigests as on an old GitHub Enterprise Server; ShortLists: a release names
 	// two of its assets only, and a page has three.
 	NoDigests, ShortLists bool
