@@ -88,15 +88,6 @@ type picked struct {
 	verdict string
 }
 
-// pick is look and choose.
-func pick(ctx context.Context, s *cli.Streams, st *store.Store, o pickOptions) (picked, error) {
-	sc, err := look(ctx, s, st, o)
-	if err != nil {
-		return picked{}, err
-	}
-	return sc.choose(s, st, o, chooseOptions{})
-}
-
 // chooseOptions change a choice.
 type chooseOptions struct {
 	// force takes the bundle that was asked for by name also where it is judged not

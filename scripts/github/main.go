@@ -126,7 +126,7 @@ func serve(ctx context.Context, f *hubtest.Hub) (string, error) {
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(data)))
 	})}
 	go server.Serve(l) //nolint:errcheck // ends with the program
-	context.AfterFunc(ctx, func() { server.Close() })
+	context.AfterFunc(ctx, func() { _ = server.Close() })
 	return "http://" + l.Addr().String(), nil
 }
 
