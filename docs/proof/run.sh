@@ -215,13 +215,13 @@ section_elsewhere() {
   grep '^llcuda-run: ' "$work/elsewhere.log" || true
   step chat 0 "$bin/ask" "$(sed -n 1p "$work/url")" "Say hello."
   say "CUDA libraries that llama-server has mapped"
-  cat /proc/[0-9]*/maps 2> /dev/null | awk '/\/lib(cuda|cudart|cublas|cublasLt|ggml-cuda)[-.a-z0-9]*\.so/ { print $NF }' | sort -u
+  cat /proc/[0-9]*/maps 2> /dev/null | awk '/\/lib(cuda|cudart|cublas|cublasLt|ggml-cuda)[-.a-z0-9]*\.so/ { print $NF }' | sort -u || true # processes come and go
   kill -TERM "$server"; wait "$server" || wrong "serve ended with $?"
-  # The folder that llama-server ran from, and those of its libraries.
-  dirs=$(find "$LLCUDA_HOME" -name 'libcublas.so*' -o -name 'libcudart.so*' | xargs -rn1 dirname | sort -u | paste -sd:)
+  # Its llama-bench, with the folders of the libraries that came with it.
+  dirs=$(find "$LLCUDA_HOME" \( -name 'libcublas.so*' -o -name 'libcudart.so*' \) -exec dirname {} + | sort -u | paste -sd:)
   server=$(find "$LLCUDA_HOME" -name llama-bench | sed -n 1p)
   if [ -n "$server" ] && [ -x "$work/native/bin/llama-bench" ]; then
-    say "tokens per second beside the native build (prompt generation)"
+    say "tokens per second beside the native build (512, 4096, generation)"
     for _ in 1 2 3; do
       echo "from elsewhere $(LD_LIBRARY_PATH=$dirs bench "$(dirname "$server")"), native $(bench "$work/native/bin")"
     done
