@@ -8,7 +8,7 @@
 #   PREFIX       where to install: PREFIX/bin/llcuda-run (default: ~/.local)
 #   LLCUDA_FROM  another release source: github:OWNER/REPO[@TAG], https://MIRROR or a folder
 #   LLCUDA_GITHUB  where github:OWNER/REPO is, if not at https://github.com
-#   LLCUDA_KEY   a minisign public key: then the program's signature must be its own
+#   LLCUDA_KEY   a minisign public key, or a .pub file or its text: then the program's signature must be its own
 #
 # The program's SHA-256 must be the one in the release's SHA256SUMS. That file comes
 # from the same place: it finds damage and half downloads. Who made the program is
@@ -139,7 +139,8 @@ check_signature() {
 		return
 	fi
 	get "$base/$FILE.minisig" "$tmp/$FILE.minisig" || die "$base has no signature of $FILE."
-	if [ -n "${LLCUDA_KEY:-}" ]; then set -- "$LLCUDA_KEY"
+	# A key, a file of one, or the text of such a file: there the key is the last line that is not empty.
+	if [ -n "${LLCUDA_KEY:-}" ]; then set -- "$(printf '%s\n' "$LLCUDA_KEY" | sed -n '/./h;${g;p;}')"
 	else
 		# shellcheck disable=SC2086 # keys are words
 		set -- $PINNED

@@ -68,6 +68,9 @@ func pretendMinisign(file, sig, key string) error {
 	if err != nil {
 		return err
 	}
+	if strings.Contains(key, "\n") { // the real one takes no more than the key
+		return fmt.Errorf("base64 conversion failed")
+	}
 	var public minisign.PublicKey
 	if err := public.UnmarshalText([]byte(key)); err != nil {
 		return err
@@ -202,14 +205,16 @@ func TestInstallScriptInstallsWhatItChecked(t *testing.T) {
 		programs map[string]string
 		server   bool
 		below    string
-		signed   bool
+		// comment goes before the key, as in a .pub file.
+		signed, comment bool
 	}{
-		{"from a folder of releases", nil, false, "", false},
-		{"from one release's own folder", nil, false, "/v1", false},
-		{"from a mirror, with curl", map[string]string{"curl": "real"}, true, "", false},
-		{"from a mirror, with wget alone", map[string]string{"wget": "real"}, true, "/", false},
-		{"signed, from a mirror", map[string]string{"curl": "real", "minisign": "real"}, true, "", true},
-		{"signed, from one release's own folder", map[string]string{"minisign": "real"}, false, "/v1", true},
+		{"from a folder of releases", nil, false, "", false, false},
+		{"from one release's own folder", nil, false, "/v1", false, false},
+		{"from a mirror, with curl", map[string]string{"curl": "real"}, true, "", false, false},
+		{"from a mirror, with wget alone", map[string]string{"wget": "real"}, true, "/", false, false},
+		{"signed, from a mirror", map[string]string{"curl": "real", "minisign": "real"}, true, "", true, false},
+		{"signed, from one release's own folder", map[string]string{"minisign": "real"}, false, "/v1", true, false},
+		{"signed, the key as the text of its file", map[string]string{"minisign": "real"}, false, "", true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := newInstaller(t, c.programs)
@@ -222,7 +227,11 @@ func TestInstallScriptInstallsWhatItChecked(t *testing.T) {
 			var env []string
 			want := []string{"SHA-256 is as in SHA256SUMS", "installed llcuda-run version v1", "is not on PATH", "To remove it: rm "}
 			if c.signed {
-				env = []string{"LLCUDA_KEY=" + in.key.Public().String()}
+				key := in.key.Public().String()
+				if c.comment {
+					key = "untrusted comment: minisign public key\n" + key + "\n"
+				}
+				env = []string{"LLCUDA_KEY=" + key}
 				want = append(want, "the signature holds: llcuda repository=github:o/r release=v1 file="+asset)
 			} else {
 				want = append(want, "the signature was not checked: no key is pinned yet")
