@@ -178,16 +178,16 @@ if [ "$code" != 0 ]; then
 fi
 
 step "what the release holds"
-mkdir "$work/files"
+mkdir "$work/held"
 server=$GITHUB_SERVER_URL/$repo/releases/download/$tag
-curl -fsS -o "$work/files/SHA256SUMS" "$server/SHA256SUMS"
-while read -r _ name; do curl -fsS -o "$work/files/$name" "$server/$name"; done <"$work/files/SHA256SUMS"
-(cd "$work/files" && sha256sum --check --strict --quiet SHA256SUMS && ls -l)
+curl -fsS -o "$work/held/SHA256SUMS" "$server/SHA256SUMS"
+while read -r _ name; do curl -fsS -o "$work/held/$name" "$server/$name"; done <"$work/held/SHA256SUMS"
+(cd "$work/held" && sha256sum --check --strict --quiet SHA256SUMS && ls -l)
 for part in "$work"/files/*.tar.zst; do
   [ -f "$part" ] || die "no part"
 done
 for cell in cpu "$cuda"; do
-  [ -f "$work/files/$cell.spdx.json" ] || die "no bill of materials of $cell"
+  [ -f "$work/held/$cell.spdx.json" ] || die "no bill of materials of $cell"
 done
 (cd "$ROOT" && go run ./scripts/sbom "$work"/files/*.spdx.json)
 tar -I zstd -tf "$work"/files/cpu-*.tar.zst | grep '^LICENSES/' || die "the cpu bundle has no licences"
