@@ -27,6 +27,7 @@ began=$SECONDS
 step() { say "[$((SECONDS - began)) s] $*"; }
 
 need minisign minisign # the job check has it, too
+need zstd zstd
 step "the engine and the images (make images)"
 engine/up.sh
 # shellcheck disable=SC1091 # written by engine/up.sh
@@ -183,15 +184,15 @@ server=$GITHUB_SERVER_URL/$repo/releases/download/$tag
 curl -fsS -o "$work/held/SHA256SUMS" "$server/SHA256SUMS"
 while read -r _ name; do curl -fsS -o "$work/held/$name" "$server/$name"; done <"$work/held/SHA256SUMS"
 (cd "$work/held" && sha256sum --check --strict --quiet SHA256SUMS && ls -l)
-for part in "$work"/files/*.tar.zst; do
+for part in "$work"/held/*.tar.zst; do
   [ -f "$part" ] || die "no part"
 done
 for cell in cpu "$cuda"; do
   [ -f "$work/held/$cell.spdx.json" ] || die "no bill of materials of $cell"
 done
-(cd "$ROOT" && go run ./scripts/sbom "$work"/files/*.spdx.json)
-tar -I zstd -tf "$work"/files/cpu-*.tar.zst | grep '^LICENSES/' || die "the cpu bundle has no licences"
-[ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp "$work"/files/* "$KEEP/"; }
+(cd "$ROOT" && go run ./scripts/sbom "$work"/held/*.spdx.json)
+tar -I zstd -tf "$work"/held/cpu-*.tar.zst | grep '^LICENSES/' || die "the cpu bundle has no licences"
+[ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp "$work"/held/* "$KEEP/"; }
 
 export GITHUB_TOKEN=$token
 kill "$hub"
