@@ -72,7 +72,7 @@ func TestARealLeanRuntime(t *testing.T) {
 	if code, _, stderr := program(t, "verify", filepath.Join(out, part.Name)); code != 0 {
 		t.Errorf("verify of the part: exit %d\n%s", code, stderr)
 	}
-	if code, said := buildLean(t, out); code != 0 || !strings.Contains(said, "cuda11.8-sm75: unchanged: ") {
+	if code, said := buildLean(t, out); code != 0 || !strings.Contains(said, "cuda11.8-sm75: unchanged: "+f.Parts[f.Bundle.App].Name) {
 		t.Errorf("built again: exit %d\n%s", code, said)
 	}
 }

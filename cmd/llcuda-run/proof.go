@@ -90,8 +90,9 @@ func (sc scene) settle(ctx context.Context, s *cli.Streams, st *store.Store, o p
 			}
 			return settled{}, tried, err
 		}
-		first(p)
-		first = func(picked) {}
+		if len(co.tried) == 0 {
+			first(p)
+		}
 		got := settled{picked: p}
 		if got.installed, err = install(ctx, s, st, p, o.pickOptions, o.json); err != nil {
 			return settled{}, tried, err

@@ -80,11 +80,11 @@ func (b bench) release(ctx context.Context) (dir, key, part string, err error) {
 	}
 	// In a process of its own: what it needs would count as that of whoever is started
 	// from here (getrusage gives a child the peak of the process it was forked from).
-	self, err := os.Executable()
+	packing, err := b.pack(3, from, filepath.Join(dir, "v1", part))
 	if err != nil {
 		return "", "", "", err
 	}
-	out, err := exec.CommandContext(ctx, self, "-level", "3", "pack", from, filepath.Join(dir, "v1", part)).Output()
+	out, err := exec.CommandContext(ctx, packing.argv[0], packing.argv[1:]...).Output()
 	if err != nil {
 		return "", "", "", err
 	}
