@@ -107,6 +107,8 @@ type Bundle struct {
 	Toolkit string `json:"toolkit,omitempty"`
 	Image   Image  `json:"image"`
 	Source  Source `json:"source"`
+	// Draft marks what `build --draft` made in folders kept from an earlier build.
+	Draft bool `json:"draft,omitempty"`
 	// Faster are SMs on which a measurement showed this bundle to be faster than
 	// those of older toolkits: there it is chosen before fewer bytes are.
 	Faster []string `json:"faster,omitempty"`
@@ -150,6 +152,8 @@ type Info struct {
 	Toolkit  string `json:"toolkit,omitempty"`
 	Image    Image  `json:"image"`
 	Source   Source `json:"source"`
+	// Draft is Bundle's.
+	Draft bool `json:"draft,omitempty"`
 	// SMs and PTX are what was promised and verified.
 	SMs []string `json:"sms,omitempty"`
 	PTX []string `json:"ptx,omitempty"`

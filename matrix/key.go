@@ -12,6 +12,9 @@ import (
 // wherever it is built.
 func (m *Matrix) key(c Cell, t *toolkit, images map[string]string, o PlanOptions) string {
 	o.Dirs, o.Jobs, o.Ccache, o.NoCcache = ContainerDirs, 0, true, false
+	if o.Draft {
+		o.Dirs = DraftDirs
+	}
 	c.Faster, c.Runtime = nil, nil // they decide a choice, not a byte
 	p := m.plan(c, t, images, o)
 	return keyOf(p, o)

@@ -2,6 +2,7 @@ package matrix
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -22,6 +23,8 @@ var (
 	witnessScript string
 	//go:embed tools.sh
 	toolsScript string
+	//go:embed draft.sh
+	draftScript string
 	//go:embed notices.sh
 	noticesScript string
 )
@@ -32,6 +35,14 @@ var ContainerDirs = Dirs{Source: "/src", Build: "/bld", Out: "/out", Cache: "/cc
 // OtherDirs are other folders inside a container, with names of another length:
 // what two builds make in the two must not differ.
 var OtherDirs = Dirs{Source: "/again/source", Build: "/again/work/build", Out: "/again/out", Cache: "/ccache"}
+
+// DraftDirs are ContainerDirs for a draft: what is compiled has the same names, so
+// that ccache serves both.
+var DraftDirs = Dirs{Source: ContainerDirs.Source, Build: ContainerDirs.Build, Out: ContainerDirs.Out, Cache: ContainerDirs.Cache, From: "/from"}
+
+// draftNotes is where a draft writes its tools and its witness: a kept folder cannot
+// be read from outside.
+const draftNotes = "/llcuda"
 
 // Builders.
 const (
@@ -70,6 +81,8 @@ type PlanOptions struct {
 	Ccache bool
 	// NoCcache leaves it out of the plan wherever it is there.
 	NoCcache bool
+	// Draft plans for folders that are kept: DraftDirs and the Dagger builder only.
+	Draft bool
 }
 
 // Plan makes the plan of a cell. Its error is about o; a loaded matrix and its
@@ -91,6 +104,9 @@ func (m *Matrix) Plan(c Cell, o PlanOptions) (Plan, error) {
 	}
 	if o.Builder != BuilderDagger && o.Builder != BuilderHost {
 		return Plan{}, fmt.Errorf("builder %q is not known; known: dagger, host", o.Builder)
+	}
+	if o.Draft && o.Builder == BuilderHost {
+		return Plan{}, errors.New("a draft keeps its folders in the Dagger engine: the host builder makes none")
 	}
 	if err := checkDirs(c, o.Dirs); err != nil {
 		return Plan{}, err
@@ -177,12 +193,20 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 	if o.Jobs > 0 {
 		build = append(build, "--parallel", strconv.Itoa(o.Jobs))
 	}
+	notes := o.Dirs.Build
+	if o.Draft {
+		notes = draftNotes
+		p.Draft, p.ToolsFile = true, notes+"/llcuda-tools.txt"
+	}
 	p.Steps = []Step{
 		script("record", recordScript, p.ToolsFile),
 		{Name: "configure", Args: slices.Concat([]string{"cmake", "-G", "Ninja", "-S", o.Dirs.Source, "-B", o.Dirs.Build},
 			p.CMake, pathMaps(cuda, o.Dirs), launchers(cuda, o))},
-		{Name: "build", Args: append(append(build, "--target"), targets...)},
+		{Name: StepBuild, Args: append(append(build, "--target"), targets...)},
 		script("install", installScript, append([]string{o.Dirs.Build + "/bin", o.Dirs.Out, o.Dirs.Source}, installed...)...),
+	}
+	if o.Draft {
+		p.Steps = draft(p.Steps, o.Dirs)
 	}
 	if cuda {
 		notices := []string{"copy", o.Dirs.Out + "/LICENSES"}
@@ -190,7 +214,7 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 			notices = append(notices, "lenient") // such a bundle is not published to GitHub
 		}
 		p.Steps = append(p.Steps, script("notices", noticesScript, notices...))
-		p.WitnessFile = o.Dirs.Build + "/llcuda-witness.txt"
+		p.WitnessFile = notes + "/llcuda-witness.txt"
 		p.Steps = append(p.Steps, script("witness", witnessScript, o.Dirs.Out, p.WitnessFile))
 	}
 	return p
@@ -199,6 +223,29 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 // script is a step that runs text in a shell that stops at the first error.
 func script(name, text string, args ...string) Step {
 	return Step{Name: name, Args: append([]string{"sh", "-euc", text, name}, args...)}
+}
+
+// draft joins configure, build and install into one step over kept folders.
+func draft(steps []Step, d Dirs) []Step {
+	args, out := []string{d.From, d.Source, d.Build}, []Step{}
+	for _, s := range steps {
+		switch s.Name {
+		case "configure", StepBuild, "install":
+			args = append(args, shellLine(s.Args))
+		default:
+			out = append(out, s)
+		}
+	}
+	return append(out, script(StepBuild, draftScript, args...))
+}
+
+// shellLine is argv as a line that a shell takes apart again into argv.
+func shellLine(argv []string) string {
+	words := make([]string, len(argv))
+	for i, a := range argv {
+		words[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+	}
+	return strings.Join(words, " ")
 }
 
 // buildTag is a llama.cpp tag that carries its build number.
@@ -227,8 +274,12 @@ func (m *Matrix) cmake(c Cell, t *toolkit, o PlanOptions) []string {
 	if tag := buildTag.FindStringSubmatch(o.Source.Ref); tag != nil {
 		number = tag[1]
 	}
+	commit := shortCommit(o.Source)
+	if o.Draft {
+		commit = "draft" // a new name with each change would link everything again
+	}
 	return append(args, "-DGIT_EXECUTABLE=/bin/false", "-DGIT_EXE=",
-		"-DLLAMA_BUILD_NUMBER="+number, "-DLLAMA_BUILD_COMMIT="+shortCommit(o.Source))
+		"-DLLAMA_BUILD_NUMBER="+number, "-DLLAMA_BUILD_COMMIT="+commit)
 }
 
 // shortCommit is what llama-server will say it was built from.
@@ -295,7 +346,11 @@ func (e *FolderError) Hint() string {
 }
 
 func checkDirs(c Cell, d Dirs) error {
-	for _, dir := range []string{d.Source, d.Build, d.Out, d.Cache} {
+	all := []string{d.Source, d.Build, d.Out, d.Cache}
+	if d.From != "" {
+		all = append(all, d.From)
+	}
+	for _, dir := range all {
 		switch {
 		case !strings.HasPrefix(dir, "/"):
 			return &FolderError{dir, "is not an absolute path"}

@@ -36,7 +36,13 @@ type Dirs struct {
 	Out string
 	// Cache is ccache's folder; speed only.
 	Cache string
+	// From is where the tree is in a draft, read only: Source is then a copy of it,
+	// which is kept until the next draft, as Build is. "" otherwise.
+	From string `json:",omitempty"`
 }
+
+// StepBuild is the name of the step that compiles.
+const StepBuild = "build"
 
 // Step is one command of a plan.
 type Step struct {
@@ -75,6 +81,9 @@ type Plan struct {
 	WitnessFile string `json:"-"`
 	// Expect are the files that must be in Out, with forward slashes.
 	Expect []string `json:"expect"`
+	// Draft marks a plan that works in folders kept from the last draft. Its steps may
+	// then not be remembered by their inputs: "build" configures, builds and installs.
+	Draft bool `json:"draft,omitempty"`
 	// Fixture marks a source that is this project's own test fixture.
 	Fixture bool `json:"fixture,omitempty"`
 	// Key is "sha256:…" over source, image, flags and tool: two plans with one

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/url"
@@ -104,9 +105,14 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 	ctr = ctr.
 		WithDirectory(p.Dirs.Build, c.client.Directory()).
 		WithDirectory(p.Dirs.Out, c.client.Directory()).
-		WithMountedDirectory(p.Dirs.Source, src).
 		WithWorkdir(p.Dirs.Build)
+	if !p.Draft {
+		ctr = ctr.WithMountedDirectory(p.Dirs.Source, src)
+	}
 	for _, s := range p.Steps {
+		if p.Draft && s.Name == matrix.StepBuild {
+			ctr = c.kept(ctr, ref).WithMountedDirectory(p.Dirs.From, src)
+		}
 		if ctr, err = c.step(ctx, ctr, s); err != nil {
 			return res, err
 		}
@@ -127,6 +133,20 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 		return res, fmt.Errorf("fetching the output folder: %w", err)
 	}
 	return res, ctx.Err()
+}
+
+// kept gives the container of a draft the folders that the last one left, which
+// drafts with the same image and commands share by turns. A step over them is never
+// one that the engine remembers: what they hold is no part of its inputs.
+func (c *containerBuild) kept(ctr *dagger.Container, ref string) *dagger.Container {
+	p := c.Plan
+	// What CMake was told once, it remembers: other arguments are other folders.
+	hash := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", p.CMake, p.Env, ref))
+	key := fmt.Sprintf("llcuda-draft %s %x ", p.Cell.ID, hash)
+	alone := dagger.ContainerWithMountedCacheOpts{Sharing: dagger.CacheSharingModeLocked}
+	return again(ctr).
+		WithMountedCache(p.Dirs.Source, c.client.CacheVolume(key+"source"), alone).
+		WithMountedCache(p.Dirs.Build, c.client.CacheVolume(key+"build"), alone)
 }
 
 // environment gives the container the plan's variables.

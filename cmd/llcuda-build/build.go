@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/internal/cli"
 	"github.com/waqasm86/llcuda/internal/source"
 	"github.com/waqasm86/llcuda/internal/timeline"
@@ -33,6 +34,7 @@ type buildOptions struct {
 	runtime    []string
 	partial    bool
 	noCache    bool
+	draft      bool
 	cacheDir   string
 }
 
@@ -51,6 +53,11 @@ what an earlier build left stays until the new one is whole.
 A cell whose source, image, flags and tools are those of the build before, and
 of which --out still holds what that made, is not built again. --force builds it
 all the same: for an image whose tag has moved.
+
+--draft is for trying a change of llama.cpp: the engine keeps each cell's build
+folder, so that only what changed is compiled and linked, and packing is quick
+and not small. Inspection and verification are the same. A draft says so, and
+goes to a folder (publish --to dir:PATH) and never to GitHub.
 
 Without names it builds a release: what --out then holds must serve what the
 matrix promises, or each hole is named and the build fails (the parts stay).
@@ -79,6 +86,7 @@ matrix promises, or each hole is named and the build fails (the parts stay).
 	f.BoolVar(&o.timings, "timings", false, "print where the time went; logs/timings.json and logs/timings.svg in --out have it too")
 	f.StringSliceVar(&o.runtime, "runtime", nil, "how bundles get the CUDA runtime, `host,lean,stock`, in place of the matrix's word")
 	f.BoolVar(&o.partial, "partial", false, "do not hold the whole matrix against its promise")
+	f.BoolVar(&o.draft, "draft", false, "build what changed since the last draft, and pack it quickly: for trying, not for publishing")
 	f.BoolVar(&o.noCache, "no-cache", false, "compile everything anew: no ccache, no step that the engine remembers")
 	return c
 }
@@ -96,11 +104,24 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	case o.jobs < 0 || o.parallel < 0:
 		return cli.Usagef("--jobs %d, --parallel %d: neither can be less than 0", o.jobs, o.parallel)
 	}
+	dirs := matrix.ContainerDirs
+	if o.draft {
+		switch dirs = matrix.DraftDirs; {
+		case len(o.cells) == 0:
+			return cli.Usagef("--draft wants the names of cells: a release is not made of drafts")
+		case o.noCache:
+			return cli.Usagef("--draft is what is kept, --no-cache is from nothing: one of them")
+		case o.builder == matrix.BuilderHost:
+			return cli.Usagef("--draft goes with --builder dagger, whose engine keeps the folders")
+		case len(o.runtime) == 0:
+			o.runtime = []string{bundles.RuntimeHost} // NVIDIA's libraries take minutes to pack
+		}
+	}
 	// What is wrong with the command line is said before anything is fetched.
 	if err := m.CheckRuntime(o.runtime); err != nil {
 		return &cli.Error{Err: err, Code: cli.ExitUsage}
 	}
-	if _, err := plansFor(m, cells, matrix.PlanOptions{Dirs: matrix.ContainerDirs, ImageFor: images, Builder: o.builder}); err != nil {
+	if _, err := plansFor(m, cells, matrix.PlanOptions{Dirs: dirs, ImageFor: images, Builder: o.builder, Draft: o.draft}); err != nil {
 		return err
 	}
 	whole := len(o.cells) == 0 && !o.partial
@@ -177,11 +198,15 @@ func newCellJob(ctx context.Context, s *cli.Streams, o buildOptions, m *matrix.M
 		return cellJob{}, err
 	}
 	progress.Finish("source", describeSource(tree.ID))
+	dirs := matrix.ContainerDirs
+	if o.draft {
+		dirs = matrix.DraftDirs
+	}
 	// On a host ccache is used where it is there; images always have it.
 	_, noCcache := exec.LookPath("ccache")
-	return cellJob{options: o, matrix: m, tree: tree, progress: progress, times: times, env: s.EnvMap(), dirs: matrix.ContainerDirs,
+	return cellJob{options: o, matrix: m, tree: tree, progress: progress, times: times, env: s.EnvMap(), dirs: dirs,
 		runtimes: &runtimeShop{made: map[string]func() (builtRuntime, error){}},
-		plan:     matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder, Ccache: noCcache == nil}}, nil
+		plan:     matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder, Ccache: noCcache == nil, Draft: o.draft}}, nil
 }
 
 func describeSource(id matrix.SourceID) string {

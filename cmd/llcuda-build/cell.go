@@ -118,7 +118,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 		return builtCell{}, err
 	}
 	step("pack")
-	packed, name, err := pack(ctx, result.Dir, work, cell.ID, func(n int64) {
+	packed, name, err := pack(ctx, result.Dir, work, cell.ID, j.options.level(), func(n int64) {
 		j.progress.Set(cell.ID, "packing", n, 0, cli.Bytes)
 	})
 	if err != nil {
@@ -127,7 +127,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 
 	part := appPart(name, packed, report)
 	bundle := bundles.Bundle{ID: cell.ID, Cell: cell.ID, Platform: cell.Platform, Toolkit: cell.Toolkit,
-		Image: info.Image, Source: info.Source, Faster: cell.Faster, App: packed.Digest}
+		Image: info.Image, Source: info.Source, Draft: info.Draft, Faster: cell.Faster, App: packed.Digest}
 	parts := map[string]bundles.Part{packed.Digest: part}
 	if compat.NeedsCUDA(part.Needs) {
 		lane.Begin("runtime")
@@ -240,13 +240,24 @@ func partOf(name, cell string) bool {
 	return ok && len(hex) == 12 && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
-func pack(ctx context.Context, dir, work, cell string, progress func(int64)) (bundles.Packed, string, error) {
+// draftLevel packs the 136 MB of one SM in a second or two, into some half more bytes.
+const draftLevel = 3
+
+// level is what parts are packed at.
+func (o buildOptions) level() int {
+	if o.draft {
+		return draftLevel
+	}
+	return bundles.DefaultLevel
+}
+
+func pack(ctx context.Context, dir, work, cell string, level int, progress func(int64)) (bundles.Packed, string, error) {
 	tmp, err := os.CreateTemp(work, "part-*")
 	if err != nil {
 		return bundles.Packed{}, "", err
 	}
 	defer tmp.Close()
-	packed, err := bundles.Pack(ctx, dir, tmp, bundles.PackOptions{Progress: func(done, _ int64) { progress(done) }})
+	packed, err := bundles.Pack(ctx, dir, tmp, bundles.PackOptions{Level: level, Progress: func(done, _ int64) { progress(done) }})
 	if err != nil {
 		return packed, "", fmt.Errorf("packing %s: %w", cell, err)
 	}
@@ -262,7 +273,7 @@ func describe(p matrix.Plan, r ci.Result, id matrix.SourceID) bundles.Info {
 		Schema: facts.Schema, Cell: p.Cell.ID, Platform: p.Cell.Platform, Toolkit: p.Cell.Toolkit,
 		Image:  bundles.Image{Ref: publicRef(imageRef(p, r)), Digest: r.ImageDigest, StandIn: p.StandIn, Tools: r.Tools},
 		Source: bundles.Source{URL: id.URL, Ref: id.Ref, Commit: id.Commit, Tree: id.Tree, Fixture: id.Fixture},
-		SMs:    p.Cell.SMs, PTX: p.Cell.PTX, CMake: p.CMake, Key: p.Key, Tool: version,
+		SMs:    p.Cell.SMs, PTX: p.Cell.PTX, CMake: p.CMake, Key: p.Key, Tool: version, Draft: p.Draft,
 	}
 }
 

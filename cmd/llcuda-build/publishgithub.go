@@ -149,6 +149,8 @@ func forEverybody(dist string) error {
 	for _, f := range fragments {
 		why := ""
 		switch b := f.Bundle; {
+		case b.Draft:
+			why = "it is a draft, built in a folder kept from an earlier build"
 		case b.Source.Fixture:
 			why = "it is made from the test fixture"
 		case b.Image.StandIn:
