@@ -24,6 +24,11 @@ type bench struct {
 	dist string
 	runs int
 	work string
+	// build is what the rows of build build. With ccache, a tar, both sides start from
+	// the compilers' outputs in it, in place of an hour of compiling.
+	build    building
+	ccache   string
+	measured **buildTimes
 }
 
 func main() {
@@ -36,20 +41,29 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	var b bench
+	b := bench{measured: new(*buildTimes)}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&b.corpus, "corpus", "", "the corpus's `DIR`")
 	f.StringVar(&b.bin, "bin", "", "llcuda-build, `FILE`")
 	f.StringVar(&b.matrix, "matrix", "", "the matrix, `FILE`")
 	f.StringVar(&b.dist, "dist", "", "what build left of the cpu cell, `DIR`")
+	f.StringVar(&b.build.source, "source", "", "what the rows of build build, `DIR`")
+	f.StringVar(&b.build.cell, "cell", "cpu", "the `CELL` that they build")
+	f.StringVar(&b.build.image, "image", "", "the image that they build in, `TOOLKIT=REF`")
+	f.StringVar(&b.build.change, "change", "", "the `FILE` of the source that is changed")
+	f.StringVar(&b.ccache, "ccache", "", "prepare both sides out of `FILE.tar`, as llcuda-build ccache save writes it; there is no cold row then")
+	big := f.Bool("big", false, "pack the 374 MB library as well: minutes")
 	only := f.String("only", "", "only rows whose name holds `TEXT`")
 	f.IntVar(&b.runs, "runs", 15, "how often ours runs")
 	level := f.Int("level", 0, "only pack: compression level")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	if f.NArg() == 3 && f.Arg(0) == "pack" { // a process of its own, to be measured
+	switch { // processes of their own, to be measured
+	case f.NArg() == 3 && f.Arg(0) == "pack":
 		return pack(ctx, f.Arg(1), f.Arg(2), *level)
+	case f.NArg() == 3 && f.Arg(0) == "unpack":
+		return unpack(ctx, f.Arg(1), f.Arg(2))
 	}
 	var err error
 	if b.work, err = os.MkdirTemp(b.corpus, ".bench-"); err != nil {
@@ -60,7 +74,7 @@ func run(ctx context.Context, args []string) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "WHAT\tOURS: BEST\tMEDIAN\tCPU\tMEMORY\tTHE RIVAL\tBEST\tMEDIAN\tCPU\tRATIO\tOF CPU\tLOAD")
 	for _, row := range rows {
-		if !strings.Contains(row.what, *only) {
+		if !strings.Contains(row.what, *only) || row.big && !*big {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -85,6 +99,17 @@ func run(ctx context.Context, args []string) error {
 		fmt.Fprintf(table, "\t%s to %s\n", before, load())
 	}
 	return table.Flush()
+}
+
+// unpack is what an install does to a part that has come, without the network.
+func unpack(ctx context.Context, part, dir string) error {
+	r, err := os.Open(filepath.Clean(part))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = bundles.Unpack(ctx, r, dir, bundles.UnpackOptions{Name: part, MaxBytes: 1 << 40})
+	return err
 }
 
 // pack is what build does last to a cell; it prints what it packed.

@@ -7,11 +7,12 @@ import (
 	"path/filepath"
 )
 
-// row is one line of the table. To add one, such as plain cmake against build,
-// write its measure.
+// row is one line of the table. To add one write its measure.
 type row struct {
 	what    string
 	measure func(ctx context.Context, b bench) (ours, rival samples, rivalName string, err error)
+	// big rows take minutes and run only with -big.
+	big bool
 }
 
 // Files of docs/corpus.md.
@@ -24,15 +25,23 @@ const (
 const rivalRuns = 5
 
 var rows = []row{
-	{"inspect, 374 MB library", inspectFile(lib374)},
-	{"inspect, 159 MB library", inspectFile(lib159)},
-	{"inspect, 1.6 GB folder with cuBLAS", inspectFolder},
-	{"verify, packed part of 533 MB", verifyPart},
-	{"pack, 20 MB of CPU backends", packFolder},
-	{"install, 533 MB, no limit", installFrom(0, 0)},
-	{"install, 533 MB, a line of 20 MB/s", installFrom(20e6, 0)},
-	{"install, 533 MB, 8 MB/s a connection", installFrom(0, 8e6)},
-	{"serve to the first answer, on the CPU", serveModel},
+	{what: "inspect, 374 MB library", measure: inspectFile(lib374)},
+	{what: "inspect, 159 MB library", measure: inspectFile(lib159)},
+	{what: "inspect, 1.6 GB folder with cuBLAS", measure: inspectFolder},
+	{what: "verify, packed part of 533 MB", measure: verifyPart},
+	{what: "pack, 20 MB of CPU backends", measure: packBackends},
+	{what: "pack, the cpu part", measure: packCell},
+	{what: "pack, 374 MB library", measure: packLibrary, big: true},
+	{what: "unpack, the cpu part", measure: unpackCell},
+	{what: "unpack, 374 MB library", measure: unpackLibrary},
+	{what: "build, from nothing", measure: buildCold},
+	{what: "build --draft, one file changed", measure: buildDraft},
+	{what: "build, one file changed", measure: buildChanged},
+	{what: "build, nothing changed", measure: buildUnchanged},
+	{what: "install, 533 MB, no limit", measure: installFrom(0, 0)},
+	{what: "install, 533 MB, a line of 20 MB/s", measure: installFrom(20e6, 0)},
+	{what: "install, 533 MB, 8 MB/s a connection", measure: installFrom(0, 8e6)},
+	{what: "serve to the first answer, on the CPU", measure: serveModel},
 }
 
 // lists are the two questions that tell what a library holds.
@@ -127,43 +136,4 @@ func verifyPart(ctx context.Context, b bench) (ours, rival samples, _ string, er
 		lists(b.cuobjdump(), filepath.Join(out, "0-libggml-cuda.so"), filepath.Join(out, "1-libggml-cuda.so"))...)
 	rival, err = times(ctx, rivalRuns, empty, theirs...)
 	return ours, rival, "tar -x, cuobjdump", err
-}
-
-func packFolder(ctx context.Context, b bench) (ours, rival samples, _ string, err error) {
-	found, err := filepath.Glob(filepath.Join(b.corpus, filepath.Dir(lib159), "libggml-cpu-*.so"))
-	if err != nil {
-		return nil, nil, "", err
-	}
-	for i, f := range found {
-		if found[i], err = filepath.Rel(b.corpus, f); err != nil {
-			return nil, nil, "", err
-		}
-	}
-	dir, err := b.linked("backends", found...)
-	if err != nil {
-		return nil, nil, "", err
-	}
-	out := filepath.Join(b.work, "ours.tar.zst")
-	mine, err := b.pack(0, dir, out)
-	if err != nil {
-		return nil, nil, "", err
-	}
-	if ours, err = times(ctx, 1, nil, mine); err != nil {
-		return nil, nil, "", err
-	}
-	theirs := filepath.Join(b.work, "theirs.tar.zst")
-	rival, err = times(ctx, 1, nil, command{argv: []string{"tar", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner",
-		"-I", "zstd -19 --long=27 -T0", "-cf", theirs, "-C", dir, "."}})
-	if err != nil {
-		return nil, nil, "", err
-	}
-	return ours, rival, fmt.Sprintf("tar, zstd -T0 -19 --long=27 (%s, ours %s)", size(theirs), size(out)), nil
-}
-
-func size(file string) string {
-	info, err := os.Stat(file)
-	if err != nil {
-		return "?"
-	}
-	return fmt.Sprintf("%.2f MB", float64(info.Size())/1e6)
 }
