@@ -185,3 +185,40 @@ func TestADraftHasAKeyAndArgumentsOfItsOwn(t *testing.T) {
 		t.Error("a host keeps no folder, and a draft was planned for one")
 	}
 }
+
+func TestADraftConfiguresAgainWhereWhatCMakeKnowsChanged(t *testing.T) {
+	d := newDrafts(t)
+	d.write(t, map[string]string{"a.c": "1"})
+	configure := func(more string) string { return "echo configured >>log; : >build.ninja" + more }
+	steps := []struct {
+		name, configure string
+		change          func()
+		runs            int
+	}{
+		{"the first time", configure(""), func() {}, 1},
+		{"nothing changed", configure(""), func() {}, 1},
+		{"a file changed", configure(""), func() { d.write(t, map[string]string{"a.c": "2"}) }, 1},
+		{"a file is new", configure(""), func() { d.write(t, map[string]string{"b.c": "1"}) }, 2},
+		{"other arguments", configure("; :"), func() {}, 3},
+		{"and again", configure("; :"), func() {}, 3},
+	}
+	for _, s := range steps {
+		s.change()
+		if out, err := d.run(t, s.configure, "true", "true"); err != nil {
+			t.Fatalf("%s: %v\n%s", s.name, err, out)
+		}
+		log, err := os.ReadFile(filepath.Join(d.d.Build, "log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(log), "\n"); n != s.runs {
+			t.Errorf("%s: configured %d times, want %d", s.name, n, s.runs)
+		}
+	}
+	if out, err := d.run(t, configure("; exit 1"), "true", "true"); err == nil {
+		t.Fatalf("a configure that fails: %s", out)
+	}
+	if out, err := d.run(t, configure("; exit 1"), "true", "true"); err == nil {
+		t.Fatalf("it was taken for done: %s", out)
+	}
+}

@@ -13,12 +13,16 @@ mkdir -p "$out"
 [ -z "$(ls -A "$out")" ] || fail "$out is not empty"
 
 # put FILE NAME MODE
+# Its name is taken at once; copying and stripping go on beside the others', see placed.
+jobs=
 put() {
 	[ ! -e "$out/$2" ] || fail "two built files want the name $2"
-	cp "$1" "$out/$2"
-	chmod 755 "$out/$2"
-	strip --strip-unneeded "$out/$2"
-	chmod "$3" "$out/$2"
+	: >"$out/$2"
+	{ cp "$1" "$out/$2" && chmod 755 "$out/$2" && strip --strip-unneeded "$out/$2" && chmod "$3" "$out/$2"; } &
+	jobs="$jobs $!"
+}
+placed() {
+	for job in $jobs; do wait "$job" || fail "a built file could not be copied and stripped"; done
 }
 
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
@@ -37,6 +41,8 @@ for lib in "$bin"/lib*.so "$bin"/lib*.so.*; do
 	esac
 	put "$lib" "$name" 644
 done
+
+placed
 
 mkdir "$out/LICENSES"
 licence() {

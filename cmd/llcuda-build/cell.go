@@ -99,6 +99,10 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 		}
 	}
 
+	if result.Reuse != "" {
+		j.progress.Printf("%s: %s", cell.ID, result.Reuse)
+	}
+
 	step := func(name string) {
 		lane.Begin(name)
 		j.progress.Set(cell.ID, name, 0, 0, cli.Steps)
@@ -137,13 +141,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 	}
 	fragment := bundles.Fragment{Schema: facts.Schema, Bundle: bundle, Parts: parts}
 	lane.Begin("place")
-	bill, err := sbom.Document(ctx, sbom.Input{Fragment: fragment, Tool: version, Time: j.tree.Time, Open: func(name string) (io.ReadCloser, error) {
-		f, err := os.Open(filepath.Join(work, name))
-		if errors.Is(err, fs.ErrNotExist) { // a runtime part is in its place already
-			return os.Open(filepath.Join(j.options.out, name))
-		}
-		return f, err
-	}})
+	bill, err := j.bill(ctx, work, fragment)
 	if err != nil {
 		return builtCell{}, err
 	}
@@ -158,6 +156,20 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 	j.progress.Finish(cell.ID, fmt.Sprintf("built, verified and packed in %s: %s, %s",
 		time.Since(began).Round(time.Second), name, cli.Size(packed.Size)))
 	return builtCell{id: cell.ID, part: name, digest: packed.Digest, size: packed.Size}, nil
+}
+
+// bill is the bundle's bill of materials; nil for a draft, which goes nowhere.
+func (j cellJob) bill(ctx context.Context, work string, fragment bundles.Fragment) ([]byte, error) {
+	if fragment.Bundle.Draft {
+		return nil, nil
+	}
+	return sbom.Document(ctx, sbom.Input{Fragment: fragment, Tool: version, Time: j.tree.Time, Open: func(name string) (io.ReadCloser, error) {
+		f, err := os.Open(filepath.Join(work, name))
+		if errors.Is(err, fs.ErrNotExist) { // a runtime part is in its place already
+			return os.Open(filepath.Join(j.options.out, name))
+		}
+		return f, err
+	}})
 }
 
 // place moves what passed to its names, the fragment after the part: a build
@@ -181,7 +193,12 @@ func (j cellJob) place(ctx context.Context, work, dir, part string, fragment bun
 	if _, err := bundles.WriteFragment(out, fragment); err != nil {
 		return err
 	}
-	if err := os.WriteFile(billName(out, fragment.Bundle.ID), bill, 0o644); err != nil {
+	name := billName(out, fragment.Bundle.ID)
+	if bill == nil { // what an earlier build left is of other files
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	} else if err := os.WriteFile(name, bill, 0o644); err != nil {
 		return err
 	}
 	cell := filepath.Join(out, "cells", fragment.Bundle.ID)
@@ -240,8 +257,8 @@ func partOf(name, cell string) bool {
 	return ok && len(hex) == 12 && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
-// draftLevel packs the 136 MB of one SM in a second or two, into some half more bytes.
-const draftLevel = 3
+// draftLevel packs the 136 MB of one SM in a second, into some half more bytes.
+const draftLevel = 1
 
 // level is what parts are packed at.
 func (o buildOptions) level() int {
