@@ -92,6 +92,9 @@ type Result struct {
 	Tools map[string]string
 	// Witness is plan.WitnessFile as it was written; "" where the plan names none.
 	Witness string
+	// Reuse says how much device code came from earlier builds, other cells' among
+	// them; "" where nothing is known.
+	Reuse string
 	// Timings are the steps in order, with the time each took here; a step that
 	// the engine had cached takes next to none.
 	Timings []Timing

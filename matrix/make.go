@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"sort"
 	"strconv"
@@ -25,6 +26,12 @@ var (
 	toolsScript string
 	//go:embed draft.sh
 	draftScript string
+	//go:embed reuse.sh
+	reuseScript string
+	//go:embed reuse-tool.sh
+	reuseTool string
+	//go:embed reuse-host.sh
+	reuseHost string
 	//go:embed notices.sh
 	noticesScript string
 )
@@ -40,9 +47,8 @@ var OtherDirs = Dirs{Source: "/again/source", Build: "/again/work/build", Out: "
 // that ccache serves both.
 var DraftDirs = Dirs{Source: ContainerDirs.Source, Build: ContainerDirs.Build, Out: ContainerDirs.Out, Cache: ContainerDirs.Cache, From: "/from"}
 
-// draftNotes is where a draft writes its tools and its witness: a kept folder cannot
-// be read from outside.
-const draftNotes = "/llcuda"
+// draftTools is where a draft writes its tools: a kept folder cannot be read from outside.
+const draftTools = "/llcuda/llcuda-tools.txt"
 
 // Builders.
 const (
@@ -179,6 +185,9 @@ func (m *Matrix) place(c Cell, t *toolkit, images map[string]string, o PlanOptio
 func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOptions) Plan {
 	cuda := c.Toolkit != ""
 	p := m.place(c, t, images, o)
+	if cuda && o.Builder != BuilderHost {
+		reuse(&p)
+	}
 	p.CMake = m.cmake(c, t, o)
 	p.Expect = slices.Concat(plain(m.build.targets), plain(m.build.expect))
 	if cuda {
@@ -193,10 +202,8 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 	if o.Jobs > 0 {
 		build = append(build, "--parallel", strconv.Itoa(o.Jobs))
 	}
-	notes := o.Dirs.Build
 	if o.Draft {
-		notes = draftNotes
-		p.Draft, p.ToolsFile = true, notes+"/llcuda-tools.txt"
+		p.Draft, p.ToolsFile = true, draftTools
 	}
 	p.Steps = []Step{
 		script("record", recordScript, p.ToolsFile),
@@ -205,16 +212,18 @@ func (m *Matrix) plan(c Cell, t *toolkit, images map[string]string, o PlanOption
 		{Name: StepBuild, Args: append(append(build, "--target"), targets...)},
 		script("install", installScript, append([]string{o.Dirs.Build + "/bin", o.Dirs.Out, o.Dirs.Source}, installed...)...),
 	}
-	if o.Draft {
-		p.Steps = draft(p.Steps, o.Dirs)
-	}
 	if cuda {
 		notices := []string{"copy", o.Dirs.Out + "/LICENSES"}
 		if o.Builder == BuilderHost {
 			notices = append(notices, "lenient") // such a bundle is not published to GitHub
 		}
 		p.Steps = append(p.Steps, script("notices", noticesScript, notices...))
-		p.WitnessFile = notes + "/llcuda-witness.txt"
+	}
+	switch {
+	case o.Draft: // and nobody is asked a second time: cuobjdump takes seconds
+		p.Steps = draft(p.Steps, o.Dirs)
+	case cuda:
+		p.WitnessFile = o.Dirs.Build + "/llcuda-witness.txt"
 		p.Steps = append(p.Steps, script("witness", witnessScript, o.Dirs.Out, p.WitnessFile))
 	}
 	return p
@@ -225,18 +234,36 @@ func script(name, text string, args ...string) Step {
 	return Step{Name: name, Args: append([]string{"sh", "-euc", text, name}, args...)}
 }
 
-// draft joins configure, build and install into one step over kept folders.
-func draft(steps []Step, d Dirs) []Step {
-	args, out := []string{d.From, d.Source, d.Build}, []Step{}
-	for _, s := range steps {
-		switch s.Name {
-		case "configure", StepBuild, "install":
-			args = append(args, shellLine(s.Args))
-		default:
-			out = append(out, s)
+// reuseBin is where the host compiler's stand-in for nvcc lies, see reuse.sh.
+const reuseBin = "/llcuda/bin/"
+
+// reuse makes nvcc of an image compile each SM as for a cell of its own. It is part of
+// what is built, ccache or not: see reuse-host.sh.
+func reuse(p *Plan) {
+	const variable = "CUDAHOSTCXX="
+	args := []string{reuseTool, reuseHost, ReuseLog}
+	for i, kv := range p.Env {
+		if host, ok := strings.CutPrefix(kv, variable); ok {
+			args = append(args, host)
+			p.Env[i] = variable + reuseBin + path.Base(host)
 		}
 	}
-	return append(out, script(StepBuild, draftScript, args...))
+	p.Reuse = true
+	p.Prepare = append(p.Prepare, script("prepare", reuseScript, args...))
+}
+
+// draft joins all steps but record into one over kept folders: what follows
+// configure and build is one line of shell.
+func draft(steps []Step, d Dirs) []Step {
+	args, after := []string{d.From, d.Source, d.Build}, []string{}
+	for _, s := range steps[1:] {
+		if s.Name == "configure" || s.Name == StepBuild {
+			args = append(args, shellLine(s.Args))
+		} else {
+			after = append(after, shellLine(s.Args))
+		}
+	}
+	return []Step{steps[0], script(StepBuild, draftScript, append(args, strings.Join(after, " && "))...)}
 }
 
 // shellLine is argv as a line that a shell takes apart again into argv.

@@ -41,6 +41,9 @@ type Dirs struct {
 	From string `json:",omitempty"`
 }
 
+// ReuseLog is a file of the container.
+const ReuseLog = "/llcuda/reused.txt"
+
 // StepBuild is the name of the step that compiles.
 const StepBuild = "build"
 
@@ -84,6 +87,9 @@ type Plan struct {
 	// Draft marks a plan that works in folders kept from the last draft. Its steps may
 	// then not be remembered by their inputs: "build" configures, builds and installs.
 	Draft bool `json:"draft,omitempty"`
+	// Reuse says that prepare has put reuse-tool.sh before cicc and ptxas, which writes
+	// a line to ReuseLog for each of their runs where LLCUDA_REUSE_LOG says so.
+	Reuse bool `json:"reuse,omitempty"`
 	// Fixture marks a source that is this project's own test fixture.
 	Fixture bool `json:"fixture,omitempty"`
 	// Key is "sha256:…" over source, image, flags and tool: two plans with one

@@ -129,6 +129,16 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 			return res, fmt.Errorf("reading what cuobjdump said: %w", err)
 		}
 	}
+	if p.Reuse && c.Fresh == "" {
+		log, err := ctr.File(matrix.ReuseLog).Contents(ctx)
+		if err != nil {
+			return res, fmt.Errorf("reading what was reused: %w", err)
+		}
+		if all := strings.Count(log, "\n"); all > 0 {
+			res.Reuse = fmt.Sprintf("%d of %d runs of cicc and ptxas were reused", strings.Count(log, "reused "), all)
+			r.note(res.Reuse)
+		}
+	}
 	if _, err := ctr.Directory(p.Dirs.Out).Export(ctx, c.Out); err != nil {
 		return res, fmt.Errorf("fetching the output folder: %w", err)
 	}
@@ -145,6 +155,7 @@ func (c *containerBuild) kept(ctr *dagger.Container, ref string) *dagger.Contain
 	key := fmt.Sprintf("llcuda-draft %s %x ", p.Cell.ID, hash)
 	alone := dagger.ContainerWithMountedCacheOpts{Sharing: dagger.CacheSharingModeLocked}
 	return again(ctr).
+		WithEnvVariable("LLCUDA_REUSE", ""). // what changed is nobody else's
 		WithMountedCache(p.Dirs.Source, c.client.CacheVolume(key+"source"), alone).
 		WithMountedCache(p.Dirs.Build, c.client.CacheVolume(key+"build"), alone)
 }
@@ -179,9 +190,10 @@ func (c *containerBuild) step(ctx context.Context, ctr *dagger.Container, s matr
 }
 
 // ccache gives the container a compiler cache: one volume for each platform,
-// toolkit and image, so that cells of a toolkit share the host's files. Objects of
-// nvcc they do not: to ccache (4.7.5, measured) a list of -gencode is one key, and an
-// object for several SMs is none of those for one. The plan's own variables win.
+// toolkit and image, so that cells of a toolkit share it. To ccache (4.7.5, measured)
+// a list of -gencode is one key, and an object for several SMs is none of those for
+// one: what cells share of nvcc's work is beside it, see matrix/reuse-tool.sh. The plan's own
+// variables win.
 func (c *containerBuild) ccache(ctr *dagger.Container) *dagger.Container {
 	p := c.Plan
 	if p.Dirs.Cache == "" {
@@ -193,6 +205,8 @@ func (c *containerBuild) ccache(ctr *dagger.Container) *dagger.Container {
 	}
 	key := strings.Join([]string{"llcuda-ccache", p.Cell.Platform, toolkit, p.Image}, " ")
 	for _, kv := range []string{
+		"LLCUDA_REUSE=" + p.Dirs.Cache + "/reuse",
+		"LLCUDA_REUSE_LOG=" + matrix.ReuseLog,
 		"CCACHE_DIR=" + p.Dirs.Cache,
 		"CCACHE_BASEDIR=" + p.Dirs.Build,
 		"CCACHE_COMPILERCHECK=content",

@@ -79,6 +79,8 @@ type Done struct {
 	// Tools and Witness are the texts of the plan's files.
 	Tools   string `json:"tools"`
 	Witness string `json:"witness"`
+	// Reuse is a sentence, "" where nothing can be said.
+	Reuse string `json:"reuse,omitempty"`
 }
 
 // Digests asks the registries.

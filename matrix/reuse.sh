@@ -1,0 +1,38 @@
+# shellcheck shell=sh
+# reuse TOOL HOST LOG [HOSTCXX]
+# Makes nvcc compile for one SM in a way that the next cell with that SM can reuse.
+# TOOL and HOST are the texts of reuse-tool.sh and reuse-host.sh. The two programs
+# that make nvcc's device code, cicc and ptxas, get TOOL before them; the host
+# compiler gets HOST, at /llcuda/bin under its own name, which is what to give to
+# nvcc. A toolkit that is not laid out as NVIDIA's is left as it is, and says so.
+tool=$1 host=$2 log=$3 hostcxx=${4:-}
+mkdir -p /llcuda/bin
+: >"$log"
+if [ -n "$hostcxx" ]; then
+	real=$(command -v "$hostcxx")
+	{
+		printf '#!/bin/sh\nreal=%s\n' "'$real'"
+		printf '%s\n' "$host"
+	} >"/llcuda/bin/${hostcxx##*/}"
+	chmod 755 "/llcuda/bin/${hostcxx##*/}"
+fi
+
+# Where nvcc itself looks, in its order.
+scratch=$(mktemp -d)
+: >"$scratch/x.cu"
+path=$(cd "$scratch" && nvcc --dryrun ${hostcxx:+-ccbin "$hostcxx"} -c x.cu 2>&1 | sed -n 's/^#\$ PATH=//p' | head -n 1)
+rm -r "$scratch"
+for name in cicc ptxas; do
+	file=$(PATH=$path:$PATH; command -v "$name") || { echo "reuse: nvcc has no $name: nothing is reused" >&2; continue; }
+	file=$(readlink -f "$file")
+	real=$file.llcuda-real
+	[ ! -e "$real" ] || continue
+	# What cicc makes follows from libdevice as well, which lies beside its folder.
+	digest=$({ cat "$file"; cat "${file%/bin/*}"/libdevice/*.bc 2>/dev/null || :; } | sha256sum | cut -c 1-64)
+	mv "$file" "$real"
+	{
+		printf '#!/bin/sh\nreal=%s digest=%s\n' "'$real'" "$digest"
+		printf '%s\n' "$tool"
+	} >"$file"
+	chmod 755 "$file"
+done

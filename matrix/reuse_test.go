@@ -1,0 +1,231 @@
+package matrix_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/waqasm86/llcuda/matrix"
+)
+
+// reusing is a folder with the plan's own scripts before tools that only look like
+// cicc, ptxas and a host compiler: they write down that they ran.
+type reusing struct{ dir string }
+
+func newReusing(t *testing.T) reusing {
+	t.Helper()
+	m, err := matrix.Load(matrix.DefaultName, matrix.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plan(t, m, "cuda12.4-sm86", options())
+	i := slices.IndexFunc(p.Prepare, func(s matrix.Step) bool { return strings.HasPrefix(s.Args[2], "# shellcheck shell=sh\n# reuse ") })
+	if i < 0 || !p.Reuse {
+		t.Fatal("nothing prepares the image for reuse")
+	}
+	if !slices.Contains(p.Env, "CUDAHOSTCXX=/llcuda/bin/g++") {
+		t.Errorf("nvcc is not given the host compiler's stand-in: %q", p.Env)
+	}
+	tool, host := p.Prepare[i].Args[4], p.Prepare[i].Args[5]
+	r := reusing{t.TempDir()}
+	fake := "#!/bin/sh\necho \"${0##*/} $*\" >>" + r.dir + "/ran\n"
+	work := `for a; do case $next in -o) out=$a next= ; continue ;; --stub_file_name) echo stub >"$a" ;; esac; next=$a; case $a in *.ii|*.ptx) [ -e "$a" ] && in=$a ;; esac; done
+[ "$(cat "$in")" != bad ] || { echo broken >&2; exit 3; }
+echo "a warning" >&2
+{ echo made of; cat "$in"; } >"$out"
+`
+	for name, text := range map[string]string{
+		"cicc.llcuda-real": fake + work, "ptxas.llcuda-real": fake + work, "real-g++": fake,
+		"cicc":  fmt.Sprintf("#!/bin/sh\nreal=%s/cicc.llcuda-real digest=1\n%s", r.dir, tool),
+		"ptxas": fmt.Sprintf("#!/bin/sh\nreal=%s/ptxas.llcuda-real digest=1\n%s", r.dir, tool),
+		"g++":   fmt.Sprintf("#!/bin/sh\nreal=%s/real-g++\n%s", r.dir, host),
+	} {
+		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+func (r reusing) write(t *testing.T, name, text string) string {
+	t.Helper()
+	name = filepath.Join(r.dir, name)
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func (r reusing) read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(r.dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// call runs a tool and says what it printed and how often the real ones have run so far.
+func (r reusing) call(t *testing.T, env string, args ...string) (said string, ran int, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(r.dir, args[0]), args[1:]...)
+	cmd.Env = append(os.Environ(), env, "LLCUDA_REUSE_LOG="+filepath.Join(r.dir, "log"))
+	out, err := cmd.CombinedOutput()
+	text, _ := os.ReadFile(filepath.Join(r.dir, "ran"))
+	return string(out), strings.Count(string(text), "\n"), err
+}
+
+func TestPtxasIsAskedOnceForTheSamePTX(t *testing.T) {
+	r := newReusing(t)
+	env := "LLCUDA_REUSE=" + filepath.Join(r.dir, "a cache")
+	one := r.write(t, "tmpxft_1.ptx", "kernel")
+	two := r.write(t, "tmpxft_2.ptx", "kernel")
+	out := filepath.Join(r.dir, "out.cubin")
+	steps := []struct {
+		name string
+		env  string
+		args []string
+		ran  int
+	}{
+		{"the first", env, []string{"ptxas", "-arch=sm_75", "-m64", one, "-o", out}, 1},
+		{"the same under other names", env, []string{"ptxas", "-arch=sm_75", "-m64", two, "-o", out}, 1},
+		{"another SM", env, []string{"ptxas", "-arch=sm_86", "-m64", two, "-o", out}, 2},
+		{"an option that prints", env, []string{"ptxas", "-v", "-arch=sm_75", "-m64", two, "-o", out}, 3},
+		{"a file that is not known", env, []string{"ptxas", "-arch=sm_75", "-m64", two, "-o", out, "--list", "/some/file"}, 4},
+		{"no cache", "LLCUDA_REUSE=", []string{"ptxas", "-arch=sm_75", "-m64", two, "-o", out}, 5},
+	}
+	for _, s := range steps {
+		if err := os.RemoveAll(out); err != nil {
+			t.Fatal(err)
+		}
+		said, ran, err := r.call(t, s.env, s.args...)
+		if err != nil || ran != s.ran || said != "a warning\n" {
+			t.Errorf("%s: %v, the real one ran %d times, want %d; said %q", s.name, err, ran, s.ran, said)
+		}
+		if got := r.read(t, "out.cubin"); got != "made of\nkernel" {
+			t.Errorf("%s: made %q", s.name, got)
+		}
+	}
+	if diff := cmp.Diff("made ptxas\nreused ptxas\nmade ptxas\n", r.read(t, "log")); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+
+	// An entry that is not what was put there is made again.
+	entries, err := filepath.Glob(filepath.Join(r.dir, "a cache", "??", "*", "sum"))
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("%d entries, %v", len(entries), err)
+	}
+	for _, e := range entries {
+		if err := os.WriteFile(e, []byte(strings.Repeat("0", 64)+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want := 6; want <= 7; want++ {
+		_, ran, err := r.call(t, env, "ptxas", "-arch=sm_75", "-m64", one, "-o", out)
+		if got := r.read(t, "out.cubin"); err != nil || ran != 6 || got != "made of\nkernel" {
+			t.Errorf("after damage: %v, ran %d times, want 6, made %q", err, ran, got)
+		}
+	}
+
+	// What fails is not kept.
+	bad := r.write(t, "bad.ptx", "bad")
+	for want := 7; want <= 8; want++ {
+		if said, ran, err := r.call(t, env, "ptxas", "-arch=sm_75", bad, "-o", out); err == nil || ran != want || said != "broken\n" {
+			t.Errorf("a failure: %v, ran %d times, want %d, said %q", err, ran, want, said)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(r.dir, "a cache", "new.*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
+func TestCiccIsAskedForTheStubOfTheHostAndOnceForTheRest(t *testing.T) {
+	r := newReusing(t)
+	env := "LLCUDA_REUSE=" + filepath.Join(r.dir, "cache")
+	r.write(t, "id", "_1234_norm_cu")
+	call := func(run, arch, text string, host bool) int {
+		t.Helper()
+		base := filepath.Join(r.dir, run+"-"+arch)
+		in := r.write(t, run+"-"+arch+".ii", text)
+		if host {
+			r.write(t, run+"-"+arch+".cudafe1.cpp", "")
+		}
+		said, ran, err := r.call(t, env, "cicc", "--c++17", "--orig_src_file_name", "/src/norm.cu", "-arch", arch, "--include_file_name", run+".fatbin.c",
+			"--module_id_file_name", filepath.Join(r.dir, "id"), "--gen_c_file_name", base+".cudafe1.c", "--stub_file_name", base+".cudafe1.stub.c",
+			"--gen_device_file_name", base+".cudafe1.gpu", in, "-o", base+".ptx")
+		if got := r.read(t, run+"-"+arch+".ptx"); err != nil || got != "made of\n"+text {
+			t.Errorf("%s %s: %v, made %q, said %q", run, arch, err, got, said)
+		}
+		return ran
+	}
+	for _, s := range []struct {
+		run, arch, text string
+		host            bool
+		ran             int
+	}{
+		{"thin", "compute_75", "text 75", true, 1},
+		{"all", "compute_75", "text 75", false, 1},
+		{"all", "compute_86", "text 86", true, 2},
+		{"again", "compute_86", "text 86", true, 3}, // the host's stub is always cicc's own
+		{"other", "compute_86", "text 86", false, 3},
+		{"other", "compute_75", "text of another file", false, 4},
+	} {
+		if ran := call(s.run, s.arch, s.text, s.host); ran != s.ran {
+			t.Errorf("%s %s: the real one ran %d times, want %d", s.run, s.arch, ran, s.ran)
+		}
+	}
+	// Should a compiler read the stub of what was reused, it stops.
+	if stub := r.read(t, "all-compute_75.cudafe1.stub.c"); !strings.Contains(stub, "#error") {
+		t.Errorf("a stub that nobody made: %q", stub)
+	}
+	if stub := r.read(t, "again-compute_86.cudafe1.stub.c"); stub != "stub\n" {
+		t.Errorf("the host's stub: %q", stub)
+	}
+	r.write(t, "id", "_5678_norm_cu")
+	if ran := call("all", "compute_75", "text 75", false); ran != 5 {
+		t.Errorf("another module id: ran %d times, want 5", ran)
+	}
+}
+
+func TestAnSMsOwnReadingNamesItselfAlone(t *testing.T) {
+	r := newReusing(t)
+	// It reads as a preprocessor does: what is asked for is what is written.
+	reads := "#!/bin/sh\necho \"$*\" >>" + r.dir + "/ran\n" + `for a; do case $next in -o) out=$a ;; esac; next=$a; done
+case $* in *fails*) exit 4 ;; *cub*) echo "namespace CUB_1_SM_750_860_NS {}" >${out:-/dev/null} ;; *" -E "*) echo text >${out:-/dev/null} ;; esac
+`
+	if err := os.WriteFile(filepath.Join(r.dir, "real-g++"), []byte(reads), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const full = "-D__CUDA_ARCH__=750 -D__CUDA_ARCH_LIST__=750,860 -E -x c++ "
+	for _, c := range []struct {
+		args, last string
+		ran, code  int
+	}{
+		{full + "a.cu -o a.ii", strings.Replace(full, "750,860", "750", 1) + "a.cu -o a.ii", 2, 0},
+		{full + "cub.cu -o a.ii", full + "cub.cu -o a.ii", 1, 0},
+		{full + "fails.cu -o a.ii", full + "fails.cu -o a.ii", 1, 4},
+		{full + "a.cu", full + "a.cu", 1, 0},
+		{"-D__CUDA_ARCH__=750 -D__CUDA_ARCH_LIST__=750 -E a.cu -o a.ii", "-D__CUDA_ARCH__=750 -D__CUDA_ARCH_LIST__=750 -E a.cu -o a.ii", 1, 0}, // thin
+		{"-D__CUDA_ARCH_LIST__=750,860 -E a.cu -o a.ii", "-D__CUDA_ARCH_LIST__=750,860 -E a.cu -o a.ii", 1, 0},                                 // the host's
+		{"-D__CUDA_ARCH__=860 -D__CUDA_ARCH_LIST__=750,860 -c a.cpp -o a.o", "-D__CUDA_ARCH__=860 -D__CUDA_ARCH_LIST__=750,860 -c a.cpp -o a.o", 1, 0},
+		{"--version", "--version", 1, 0},
+	} {
+		t.Chdir(t.TempDir())
+		cmd := exec.CommandContext(t.Context(), filepath.Join(r.dir, "g++"), strings.Fields(c.args)...)
+		_ = cmd.Run()
+		lines := strings.Split(strings.TrimSpace(r.read(t, "ran")), "\n")
+		if code := cmd.ProcessState.ExitCode(); code != c.code || len(lines) != c.ran || lines[len(lines)-1] != c.last {
+			t.Errorf("%s: exit %d, want %d; ran %q, want %d, the last %q", c.args, code, c.code, lines, c.ran, c.last)
+		}
+		if err := os.Remove(filepath.Join(r.dir, "ran")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
