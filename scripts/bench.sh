@@ -36,7 +36,7 @@ if [ -n "$builds" ]; then
     source=$spec
   else
     source=$work/llama.cpp
-    git clone -q --depth 1 "${spec:-$(sed -n 's/^ *url: *\(https:[^ ]*\).*/\1/p' matrix/cuda.yaml | head -1)}" "$source"
+    git -c advice.detachedHead=false clone -q --depth 1 "${spec:-$(sed -n 's/^ *url: *\(https:[^ ]*\).*/\1/p' matrix/cuda.yaml | head -1)}" "$source"
   fi
   case $cell in
   cpu) toolkit=cpu image=$(scripts/image.sh cpu "$(bin/llcuda-build plan cpu --json | sed -n 's/.*"image": *"\([^"]*\)".*/\1/p')") file=src/llama-context.cpp ;;
