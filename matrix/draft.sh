@@ -20,7 +20,7 @@ fi
 : >"$busy"
 
 # One line for each thing that may differ: CONTENT, a tab, NAME.
-cd "$from"
+cd "$from" || exit
 {
 	# On all cores, each process into a file of its own.
 	find . -type f -print0 | xargs -0r -n 256 -P "$(nproc)" sh -c 'b2sum -- "$@" >"$0.$$"' "$want.sums"
@@ -50,7 +50,7 @@ mv "$want" "$have"
 
 # A step that fails leaves whole files: the next draft goes on from there.
 trap 'rm -f "$busy"' EXIT
-cd "$bld"
+cd "$bld" || exit
 if [ ! -f build.ninja ] || ! cmp -s "$want.told" "$have.told"; then
 	rm -f "$have.told"
 	eval "$configure"

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154 # real: of the line that reuse.sh puts before this
 # Before the host compiler, as nvcc calls it. nvcc reads a source once for the host and
 # once for each SM, and names all SMs of the call in __CUDA_ARCH_LIST__ each time:
 # llcuda's cells differ in that list, so no SM's text would ever be that of another

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154 # real: of the line that reuse.sh puts before this
 # Before cicc (preprocessed source to PTX, for one SM) and ptxas (PTX to a cubin):
 # what was made once from the same bytes with the same arguments by the same program is
 # taken from $LLCUDA_REUSE. ccache does this for whole calls of nvcc, where a list of

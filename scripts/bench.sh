@@ -19,8 +19,8 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/llcuda-bench-XXXXXX")
 trap 'engine/down.sh >&2 || true; rm -rf "$work"' EXIT
 args=(-corpus "$CACHE/corpus" -bin "$ROOT/bin/llcuda-build" -matrix matrix/cuda.yaml -runs "${RUNS:-15}" -only "$only")
 dist=${DIST:-} builds=
-case build in *"$only"*) builds=1 ;; esac
-case $only in build*) builds=1 ;; esac
+[[ build != *"$only"* ]] || builds=1
+[[ $only != build* ]] || builds=1
 if [ -z "$dist" ] || [ -n "$builds" ]; then
   engine/up.sh
   # shellcheck disable=SC1091 # written by engine/up.sh
