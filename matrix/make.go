@@ -258,16 +258,16 @@ func draft(steps []Step, d Dirs) []Step {
 	args, after := []string{d.From, d.Source, d.Build}, []string{}
 	for _, s := range steps[1:] {
 		if s.Name == "configure" || s.Name == StepBuild {
-			args = append(args, shellLine(s.Args))
+			args = append(args, ShellLine(s.Args))
 		} else {
-			after = append(after, shellLine(s.Args))
+			after = append(after, ShellLine(s.Args))
 		}
 	}
 	return []Step{steps[0], script(StepBuild, draftScript, append(args, strings.Join(after, " && "))...)}
 }
 
-// shellLine is argv as a line that a shell takes apart again into argv.
-func shellLine(argv []string) string {
+// ShellLine is argv as a line that a shell takes apart again into argv.
+func ShellLine(argv []string) string {
 	words := make([]string, len(argv))
 	for i, a := range argv {
 		words[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"

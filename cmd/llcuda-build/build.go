@@ -38,6 +38,14 @@ type buildOptions struct {
 	cacheDir   string
 }
 
+// dirs are the folders of a container.
+func (o buildOptions) dirs() matrix.Dirs {
+	if o.draft {
+		return matrix.DraftDirs
+	}
+	return matrix.ContainerDirs
+}
+
 func newBuild(s *cli.Streams, matrixFile *string) *cobra.Command {
 	o := buildOptions{}
 	c := &cobra.Command{
@@ -56,7 +64,7 @@ all the same: for an image whose tag has moved.
 
 --draft is for trying a change of llama.cpp: the engine keeps each cell's build
 folder, so that only what changed is compiled and linked, and packing is quick
-and not small. Inspection and verification are the same. A draft says so, and
+and not small. It is inspected and verified, but cuobjdump is not asked. A draft says so, and
 goes to a folder (publish --to dir:PATH) and never to GitHub.
 
 Without names it builds a release: what --out then holds must serve what the
@@ -104,9 +112,8 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	case o.jobs < 0 || o.parallel < 0:
 		return cli.Usagef("--jobs %d, --parallel %d: neither can be less than 0", o.jobs, o.parallel)
 	}
-	dirs := matrix.ContainerDirs
 	if o.draft {
-		switch dirs = matrix.DraftDirs; {
+		switch {
 		case len(o.cells) == 0:
 			return cli.Usagef("--draft wants the names of cells: a release is not made of drafts")
 		case o.noCache:
@@ -121,7 +128,7 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	if err := m.CheckRuntime(o.runtime); err != nil {
 		return &cli.Error{Err: err, Code: cli.ExitUsage}
 	}
-	if _, err := plansFor(m, cells, matrix.PlanOptions{Dirs: dirs, ImageFor: images, Builder: o.builder, Draft: o.draft}); err != nil {
+	if _, err := plansFor(m, cells, matrix.PlanOptions{Dirs: o.dirs(), ImageFor: images, Builder: o.builder, Draft: o.draft}); err != nil {
 		return err
 	}
 	whole := len(o.cells) == 0 && !o.partial
@@ -198,13 +205,9 @@ func newCellJob(ctx context.Context, s *cli.Streams, o buildOptions, m *matrix.M
 		return cellJob{}, err
 	}
 	progress.Finish("source", describeSource(tree.ID))
-	dirs := matrix.ContainerDirs
-	if o.draft {
-		dirs = matrix.DraftDirs
-	}
 	// On a host ccache is used where it is there; images always have it.
 	_, noCcache := exec.LookPath("ccache")
-	return cellJob{options: o, matrix: m, tree: tree, progress: progress, times: times, env: s.EnvMap(), dirs: dirs,
+	return cellJob{options: o, matrix: m, tree: tree, progress: progress, times: times, env: s.EnvMap(), dirs: o.dirs(),
 		runtimes: &runtimeShop{made: map[string]func() (builtRuntime, error){}},
 		plan:     matrix.PlanOptions{ImageFor: images, Source: tree.ID, Tool: version, Jobs: o.jobs, Builder: o.builder, Ccache: noCcache == nil, Draft: o.draft}}, nil
 }

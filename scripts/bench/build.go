@@ -198,20 +198,20 @@ func (b bench) plainBuild(ctx context.Context, cli string, plan matrix.Plan, sou
 	script.WriteString("set -eu\n")
 	for _, kv := range plan.Env {
 		k, v, _ := strings.Cut(kv, "=")
-		fmt.Fprintf(&script, "export %s=%s\n", k, quoted(v))
+		fmt.Fprintf(&script, "export %s=%s\n", k, matrix.ShellLine([]string{v}))
 	}
 	var configure, build string
 	for _, s := range plan.Steps {
 		switch s.Name {
 		case "configure":
-			configure = quoted(s.Args...)
-		case "build":
-			build = quoted(s.Args...)
+			configure = matrix.ShellLine(s.Args)
+		case matrix.StepBuild:
+			build = matrix.ShellLine(s.Args)
 		}
 	}
 	prepare := ""
 	for _, s := range plan.Prepare {
-		prepare += quoted(s.Args...) + " > /tmp/log 2>&1 || { tail -n 20 /tmp/log >&2; exit 1; }\n"
+		prepare += matrix.ShellLine(s.Args) + " > /tmp/log 2>&1 || { tail -n 20 /tmp/log >&2; exit 1; }\n"
 	}
 	took := func(name, what string) string {
 		return "from=$(date +%s%N)\n{ " + what + "; } > /tmp/log 2>&1 || { tail -n 20 /tmp/log >&2; exit 1; }\necho " + name + " $(($(date +%s%N) - from))\n"
@@ -223,7 +223,7 @@ func (b bench) plainBuild(ctx context.Context, cli string, plan matrix.Plan, sou
 	for i := range changes {
 		name := fmt.Sprintf("change%d", i)
 		files[name] = change(i)
-		script.WriteString("cat /bench/" + name + " > " + quoted("/src/"+b.build.change) + "\n")
+		script.WriteString("cat /bench/" + name + " > " + matrix.ShellLine([]string{"/src/" + b.build.change}) + "\n")
 		script.WriteString(took("changed", build))
 	}
 	files["plain.sh"] = []byte(script.String())
@@ -268,13 +268,4 @@ func (b bench) plainBuild(ctx context.Context, cli string, plan matrix.Plan, sou
 		return nil, nil, fmt.Errorf("cmake and ninja in %s said %q", plan.Image, text)
 	}
 	return cold, changed, nil
-}
-
-// quoted is an argv as a line of a shell.
-func quoted(argv ...string) string {
-	words := make([]string, len(argv))
-	for i, a := range argv {
-		words[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-	}
-	return strings.Join(words, " ")
 }
