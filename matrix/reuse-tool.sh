@@ -40,10 +40,21 @@ if [ -z "$in" ] || [ -z "$out" ] || [ ! -f "$in" ] || [ -n "$next" ]; then plain
 case $in in *.ii) [ -n "$stub" ] && [ -n "$id" ] || plain "$@" ;; esac
 
 mkdir -p "$LLCUDA_REUSE" || plain "$@"
-key=$({ printf '1 %s\n%s\n' "$digest" "$words"; [ -z "$id" ] || cat "$id"; cat "$in"; } | sha256sum | cut -c 1-64)
+# nvcc's name for the source as a module, _4fe423c3_8_scale_cu_9b0aff9f, goes into the
+# names of what is static. A source that exports nothing gets nvcc's process number
+# after it, another each time: that is left out of the key, and what holds any part of
+# such a name is not kept.
+module='' once='' crc=''
+[ -z "$id" ] || module=$(cat "$id") crc=${module%_*} crc=${crc##*_}
+case ${#crc}${module##*_} in
+8*[!0-9]* | 8) ;;
+8*) once=$module module=${module%_*} ;;
+esac
+key=$({ printf '2 %s\n%s\n%s\n' "$digest" "$words" "$module"; cat "$in"; } | sha256sum | cut -c 1-64)
 shelf=$LLCUDA_REUSE/$(printf %s "$key" | cut -c 1-2)
 entry=$shelf/$key
-note() { [ -z "${LLCUDA_REUSE_LOG:-}" ] || echo "$1 ${0##*/}" >>"$LLCUDA_REUSE_LOG"; }
+# note reused|made MILLISECONDS, those of the real program
+note() { [ -z "${LLCUDA_REUSE_LOG:-}" ] || echo "$1 ${0##*/} $2" >>"$LLCUDA_REUSE_LOG"; }
 
 # The host's code comes with a stub that cicc writes, once for all SMs: of the one whose
 # stub cudafe++ has named, beside it. That one is never taken from here.
@@ -59,20 +70,26 @@ if [ -z "$host" ] && [ -d "$entry" ]; then
 		IFS=$old
 		cat "$entry/err" >&2
 		touch "$entry"
-		note reused
+		note reused "$(cat "$entry/took" 2>/dev/null)"
 		exit 0
 	fi
 	rm -rf "$entry" # damaged: as if it were not there
 fi
-note made
 
 new=$(mktemp -d "$LLCUDA_REUSE/new.XXXXXX") || plain "$@"
-code=0
+code=0 from=$(date +%s%N)
 "$real" "$@" 2>"$new/err" || code=$?
+took=$((($(date +%s%N) - from) / 1000000))
 cat "$new/err" >&2
-if [ "$code" = 0 ] && [ -f "$out" ] && [ ! -d "$entry" ]; then
+note made "$took"
+# named is true where what was made holds a part of a name that is good for once.
+named() {
+	file=${once#_}
+	[ -n "$once" ] && grep -qF -e "${file%%_*}" -e "$crc" "$out"
+}
+if [ "$code" = 0 ] && [ -f "$out" ] && [ ! -d "$entry" ] && ! named; then
 	# No room, or another build was first: the cache is for speed alone.
-	{ gzip -1 -nc "$out" >"$new/out" && sha256sum <"$out" | cut -c 1-64 >"$new/sum" &&
+	{ gzip -1 -nc "$out" >"$new/out" && sha256sum <"$out" | cut -c 1-64 >"$new/sum" && echo "$took" >"$new/took" &&
 		mkdir -p "$shelf" && mv -T "$new" "$entry"; } 2>/dev/null || :
 fi
 rm -rf "$new"

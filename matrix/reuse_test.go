@@ -5,11 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/waqasm86/llcuda/matrix"
 )
@@ -112,8 +111,10 @@ func TestPtxasIsAskedOnceForTheSamePTX(t *testing.T) {
 			t.Errorf("%s: made %q", s.name, got)
 		}
 	}
-	if diff := cmp.Diff("made ptxas\nreused ptxas\nmade ptxas\n", r.read(t, "log")); diff != "" {
-		t.Errorf("log (-want +got):\n%s", diff)
+	if log := r.read(t, "log"); !regexp.MustCompile(`^made ptxas (\d+)\nreused ptxas (\d+)\nmade ptxas \d+\n$`).MatchString(log) {
+		t.Errorf("log:\n%s", log)
+	} else if f := strings.Fields(log); f[2] != f[5] {
+		t.Errorf("what was reused took %s ms when it was made, not %s", f[5], f[2])
 	}
 
 	// An entry that is not what was put there is made again.
@@ -191,6 +192,38 @@ func TestCiccIsAskedForTheStubOfTheHostAndOnceForTheRest(t *testing.T) {
 	r.write(t, "id", "_5678_norm_cu")
 	if ran := call("all", "compute_75", "text 75", false); ran != 5 {
 		t.Errorf("another module id: ran %d times, want 5", ran)
+	}
+}
+
+// A source that exports nothing has nvcc's process number in its name as a module.
+func TestAModuleNameThatIsGoodForOnce(t *testing.T) {
+	r := newReusing(t)
+	env := "LLCUDA_REUSE=" + filepath.Join(r.dir, "cache")
+	ran := 0
+	for _, s := range []struct {
+		id, text string
+		again    bool
+	}{
+		{"_4fe423c3_12_a_instance_cu_9b0aff9f_555", "text", true},
+		{"_4fe423c3_12_a_instance_cu_9b0aff9f_6", "text", false},
+		{"_4fe423c3_12_a_instance_cu_11111111_6", "text", true}, // another source
+		{"_4fe423c3_12_a_instance_cu_11111112", "text", true},   // its checksum, not a process
+		{"_4fe423c3_12_a_instance_cu_11111113", "text", true},
+		{"_4fe423c3_12_a_instance_cu_11111113", "text", false},
+		{"_4fe423c3_12_a_instance_cu_9b0aff9f_7", "_INTERNAL_4fe423c3_12_a_instance_cu_9b0aff9f_7", true},
+		{"_4fe423c3_12_a_instance_cu_9b0aff9f_7", "_INTERNAL_4fe423c3_12_a_instance_cu_9b0aff9f_7", true}, // not even its own
+		{"_4fe423c3_12_a_instance_cu_9b0aff9f_7", "_ZN9b0aff9f", true},
+		{"_4fe423c3_12_a_instance_cu_9b0aff9f_8", "_ZN9b0aff9f", true},
+	} {
+		if s.again {
+			ran++
+		}
+		id, in := r.write(t, "id", s.id), r.write(t, "x.ii", s.text)
+		base := filepath.Join(r.dir, "x")
+		said, got, err := r.call(t, env, "cicc", "-arch", "compute_75", "--module_id_file_name", id, "--stub_file_name", base+".cudafe1.stub.c", in, "-o", base+".ptx")
+		if err != nil || got != ran || r.read(t, "x.ptx") != "made of\n"+s.text {
+			t.Errorf("%s, %s: %v, the real one ran %d times, want %d; said %q", s.id, s.text, err, got, ran, said)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -134,8 +135,7 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 		if err != nil {
 			return res, fmt.Errorf("reading what was reused: %w", err)
 		}
-		if all := strings.Count(log, "\n"); all > 0 {
-			res.Reuse = fmt.Sprintf("%d of %d runs of cicc and ptxas were reused", strings.Count(log, "reused "), all)
+		if res.Reuse = reused(log); res.Reuse != "" {
 			r.note(res.Reuse)
 		}
 	}
@@ -143,6 +143,31 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 		return res, fmt.Errorf("fetching the output folder: %w", err)
 	}
 	return res, ctx.Err()
+}
+
+// reused sums up matrix.ReuseLog: a line for each run, "reused cicc 1200", the last
+// being the milliseconds that NVIDIA's program took or would have.
+func reused(log string) string {
+	var count, all int
+	var spared time.Duration
+	for line := range strings.Lines(log) {
+		all++
+		f := strings.Fields(line)
+		if len(f) != 3 || f[0] != "reused" {
+			continue
+		}
+		count++
+		if ms, err := strconv.Atoi(f[2]); err == nil {
+			spared += time.Duration(ms) * time.Millisecond
+		}
+	}
+	switch {
+	case all == 0:
+		return ""
+	case count == 0:
+		return fmt.Sprintf("0 of %d runs of cicc and ptxas were reused", all)
+	}
+	return fmt.Sprintf("%d of %d runs of cicc and ptxas were reused, which took %.1f s when they were made", count, all, spared.Seconds())
 }
 
 // kept gives the container of a draft the folders that the last one left, which

@@ -39,3 +39,15 @@ func TestPlainLogBelongsToTheStepItBeganIn(t *testing.T) {
 		t.Errorf("notes %q", notes)
 	}
 }
+
+func TestWhatWasReusedIsSummedUp(t *testing.T) {
+	for log, want := range map[string]string{
+		"":                             "",
+		"made cicc 20\nmade ptxas 5\n": "0 of 2 runs of cicc and ptxas were reused",
+		"reused cicc 1250\nmade ptxas 5\nreused ptxas 300\n": "2 of 3 runs of cicc and ptxas were reused, which took 1.6 s when they were made",
+	} {
+		if got := reused(log); got != want {
+			t.Errorf("%q: %q, want %q", log, got, want)
+		}
+	}
+}
