@@ -13,12 +13,12 @@ mkdir -p "$out"
 [ -z "$(ls -A "$out")" ] || fail "$out is not empty"
 
 # put FILE NAME MODE
-# Its name is taken at once; copying and stripping go on beside the others', see placed.
+# Its name is taken at once; stripping goes on beside the others', see placed.
 jobs=
 put() {
 	[ ! -e "$out/$2" ] || fail "two built files want the name $2"
 	: >"$out/$2"
-	{ cp "$1" "$out/$2" && chmod 755 "$out/$2" && strip --strip-unneeded "$out/$2" && chmod "$3" "$out/$2"; } &
+	{ strip --strip-unneeded -o "$out/$2" "$1" && chmod "$3" "$out/$2"; } &
 	jobs="$jobs $!"
 }
 placed() {

@@ -41,14 +41,14 @@ case $in in *.ii) [ -n "$stub" ] && [ -n "$id" ] || plain "$@" ;; esac
 
 mkdir -p "$LLCUDA_REUSE" || plain "$@"
 # nvcc's name for the source as a module, _4fe423c3_8_scale_cu_9b0aff9f, goes into the
-# names of what is static. A source that exports nothing gets nvcc's process number
-# after it, another each time: that is left out of the key, and what holds any part of
-# such a name is not kept.
+# names of what is static. That of a source which exports nothing is good for once: it
+# follows from the folder too, and ends in a process number. It is left out of the
+# key, and what holds a part of it is not kept.
 module='' once='' crc=''
 [ -z "$id" ] || module=$(cat "$id") crc=${module%_*} crc=${crc##*_}
 case ${#crc}${module##*_} in
 8*[!0-9]* | 8) ;;
-8*) once=$module module=${module%_*} ;;
+8*) once=$module module='' ;;
 esac
 key=$({ printf '2 %s\n%s\n%s\n' "$digest" "$words" "$module"; cat "$in"; } | sha256sum | cut -c 1-64)
 shelf=$LLCUDA_REUSE/$(printf %s "$key" | cut -c 1-2)

@@ -206,8 +206,8 @@ func TestAModuleNameThatIsGoodForOnce(t *testing.T) {
 	}{
 		{"_4fe423c3_12_a_instance_cu_9b0aff9f_555", "text", true},
 		{"_4fe423c3_12_a_instance_cu_9b0aff9f_6", "text", false},
-		{"_4fe423c3_12_a_instance_cu_11111111_6", "text", true}, // another source
-		{"_4fe423c3_12_a_instance_cu_11111112", "text", true},   // its checksum, not a process
+		{"_12345678_12_a_instance_cu_9b0aff9f_6", "text", false}, // in another folder
+		{"_4fe423c3_12_a_instance_cu_11111112", "text", true},    // its checksum, not a process
 		{"_4fe423c3_12_a_instance_cu_11111113", "text", true},
 		{"_4fe423c3_12_a_instance_cu_11111113", "text", false},
 		{"_4fe423c3_12_a_instance_cu_9b0aff9f_7", "_INTERNAL_4fe423c3_12_a_instance_cu_9b0aff9f_7", true},

@@ -122,9 +122,7 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 		return builtCell{}, err
 	}
 	step("pack")
-	packed, name, err := pack(ctx, result.Dir, work, cell.ID, j.options.level(), func(n int64) {
-		j.progress.Set(cell.ID, "packing", n, 0, cli.Bytes)
-	})
+	packed, name, err := j.pack(ctx, result.Dir, work, cell.ID, j.options.packing())
 	if err != nil {
 		return builtCell{}, err
 	}
@@ -257,24 +255,26 @@ func partOf(name, cell string) bool {
 	return ok && len(hex) == 12 && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
-// draftLevel packs the 136 MB of one SM in a second, into some half more bytes.
-const draftLevel = 1
+// draftPacking packs the 136 MB of one SM in half a second, into some half more bytes:
+// with a small window libzstd's jobs are small, and all cores have one.
+var draftPacking = bundles.PackOptions{Level: 1, WindowLog: 22}
 
-// level is what parts are packed at.
-func (o buildOptions) level() int {
+// packing is how parts are packed.
+func (o buildOptions) packing() bundles.PackOptions {
 	if o.draft {
-		return draftLevel
+		return draftPacking
 	}
-	return bundles.DefaultLevel
+	return bundles.PackOptions{}
 }
 
-func pack(ctx context.Context, dir, work, cell string, level int, progress func(int64)) (bundles.Packed, string, error) {
+func (j cellJob) pack(ctx context.Context, dir, work, cell string, o bundles.PackOptions) (bundles.Packed, string, error) {
+	o.Progress = func(n, _ int64) { j.progress.Set(cell, "packing", n, 0, cli.Bytes) }
 	tmp, err := os.CreateTemp(work, "part-*")
 	if err != nil {
 		return bundles.Packed{}, "", err
 	}
 	defer tmp.Close()
-	packed, err := bundles.Pack(ctx, dir, tmp, bundles.PackOptions{Level: level, Progress: func(done, _ int64) { progress(done) }})
+	packed, err := bundles.Pack(ctx, dir, tmp, o)
 	if err != nil {
 		return packed, "", fmt.Errorf("packing %s: %w", cell, err)
 	}

@@ -178,7 +178,7 @@ func (j cellJob) makeRuntime(ctx context.Context, cell matrix.Cell, form string,
 		return builtRuntime{}, err
 	}
 	lane.Begin("pack")
-	packed, name, err := pack(ctx, result.Dir, folder.path, id, bundles.DefaultLevel, func(n int64) { j.progress.Set(id, "packing", n, 0, cli.Bytes) })
+	packed, name, err := j.pack(ctx, result.Dir, folder.path, id, bundles.PackOptions{})
 	if err != nil {
 		return builtRuntime{}, err
 	}

@@ -10,8 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/waqasm86/llcuda/matrix"
 )
@@ -187,16 +190,24 @@ func digest(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	sort.Slice(files, func(i, j int) bool { return files[i].path < files[j].path })
+	// A folder of 200 MB is read on all cores.
+	sums := make([]string, len(files))
+	var g errgroup.Group
+	g.SetLimit(runtime.NumCPU())
+	for i, f := range files {
+		g.Go(func() (err error) {
+			if err = ctx.Err(); err == nil {
+				sums[i], err = contentSum(filepath.Join(dir, filepath.FromSlash(f.path)), f.mode)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return "", err
+	}
 	all := sha256.New()
-	for _, f := range files {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		sum, err := contentSum(filepath.Join(dir, filepath.FromSlash(f.path)), f.mode)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(all, "%s %s\x00%s\n", f.mode, f.path, sum)
+	for i, f := range files {
+		fmt.Fprintf(all, "%s %s\x00%s\n", f.mode, f.path, sums[i])
 	}
 	return "sha256:" + hex.EncodeToString(all.Sum(nil)), nil
 }
