@@ -31,7 +31,7 @@ if [ -z "$dist" ]; then
   scripts/bundle-cpu.sh "$dist"
 fi
 if [ -n "$builds" ]; then
-  cell=${CELL:-cpu} spec=$(scripts/source.sh)
+  cell=${CELL:-cpu} spec=${SOURCE:-$(scripts/source.sh)}
   if [ -d "$spec" ]; then
     source=$spec
   else

@@ -56,7 +56,7 @@ cmake -G Ninja -S $p/src -B $p/bld -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIB
   -DCMAKE_CUDA_COMPILER="$nvcc" "-DCMAKE_CUDA_ARCHITECTURES=$archs" >$p/configure-"$1".txt 2>&1 || { tail -n 20 $p/configure-"$1".txt; exit 1; }
 from=$(date +%s)
 ninja -C $p/bld ggml-cuda >$p/build-"$1".txt 2>&1 || { tail -n 20 $p/build-"$1".txt; exit 1; }
-echo "$1: libggml-cuda.so for $archs in $(($(date +%s) - from)) s; cicc reused $(grep -c 'reused cicc' $LLCUDA_REUSE_LOG) of $(grep -c cicc $LLCUDA_REUSE_LOG), ptxas $(grep -c 'reused ptxas' $LLCUDA_REUSE_LOG) of $(grep -c ptxas $LLCUDA_REUSE_LOG)"
+echo "$1: libggml-cuda.so for $archs in $(($(date +%s) - from)) s; cicc reused $(grep -c 'reused cicc' $LLCUDA_REUSE_LOG) of $(grep -c cicc $LLCUDA_REUSE_LOG), ptxas $(grep -c 'reused ptxas' $LLCUDA_REUSE_LOG) of $(grep -c ptxas $LLCUDA_REUSE_LOG), which took $(awk '/^reused/ {ms += $3} END {printf "%d", ms / 1000}' $LLCUDA_REUSE_LOG) s when they were made"
 [ "$1" = thin ] || ninja -C $p/bld test-backend-ops >$p/ops-"$1".txt 2>&1 || { tail -n 20 $p/ops-"$1".txt; exit 1; }
 # nvcc derives names from the folder it runs in: all three are built in one.
 mv $p/bld $p/bld-"$1"
