@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 )
 
 // all turns cells into parts: those that are unchanged are taken as they are, and
-// only for the others a builder is asked for; they begin longest first. What became
+// only for the others a builder is asked for; they begin in the order of inOrder. What became
 // of each comes back in the order of cells.
 func (j cellJob) all(ctx context.Context, s *cli.Streams, cells []matrix.Cell) ([]builtCell, []error, error) {
 	engine, err := engineOptions(s)
@@ -58,8 +59,14 @@ func (j cellJob) all(ctx context.Context, s *cli.Streams, cells []matrix.Cell) (
 	}
 	share := shareOut(runtime.NumCPU(), machineMemory(), cuda, j.options.jobs, j.options.parallel)
 	j.plan.Jobs = share.jobs
-	todo = longestFirst(todo, slowest, share.jobs)
-	j.progress.Printf("%s", announce(todo, share))
+	reuse := j.options.builder == matrix.BuilderDagger && j.fresh == "" && !j.options.draft
+	longest := inOrder(todo, slowest, share.jobs, false)
+	todo = inOrder(todo, slowest, share.jobs, reuse)
+	how := "longest first"
+	if !slices.EqualFunc(longest, todo, func(a, b matrix.Cell) bool { return a.ID == b.ID }) {
+		how = "first those whose machine code others take, then longest first"
+	}
+	j.progress.Printf("%s", announce(todo, how, share))
 
 	lane := j.times.Lane("engine")
 	if j.options.builder == matrix.BuilderDagger {
@@ -97,14 +104,14 @@ func (j cellJob) all(ctx context.Context, s *cli.Streams, cells []matrix.Cell) (
 }
 
 // announce says what is built, in which order, and how the machine is shared.
-func announce(cells []matrix.Cell, s share) string {
+func announce(cells []matrix.Cell, how string, s share) string {
 	ids := make([]string, len(cells))
 	for i, c := range cells {
 		ids[i] = c.ID
 	}
 	text := "building " + strings.Join(ids, ", ")
 	if len(ids) > 1 {
-		text += " (longest first)"
+		text += " (" + how + ")"
 	}
 	return text + ": " + s.why
 }

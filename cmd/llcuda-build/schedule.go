@@ -30,13 +30,35 @@ func estimate(c matrix.Cell, slowest float64, jobs int) float64 {
 	return (firstSM + furtherSM*float64(n-1)) / float64(jobs)
 }
 
-// longestFirst orders cells so that the last to end is not the last to begin.
-func longestFirst(cells []matrix.Cell, slowest map[string]float64, jobs int) []matrix.Cell {
+// inOrder is the order in which cells begin: longest first, so that the last to end is
+// not the last to begin. Where reuse lets cells take machine code from each other, those
+// that others take from go before all that take: three SMs after the same one by one
+// cost three eighths of three from nothing (docs/performance.md), and one SM after the
+// three still most of one.
+func inOrder(cells []matrix.Cell, slowest map[string]float64, jobs int, reuse bool) []matrix.Cell {
 	out := slices.Clone(cells)
 	slices.SortStableFunc(out, func(a, b matrix.Cell) int {
+		if reuse {
+			if first := cmp.Compare(takers(b, cells), takers(a, cells)); first != 0 {
+				return first
+			}
+		}
 		return cmp.Compare(estimate(b, slowest[b.ID], jobs), estimate(a, slowest[a.ID], jobs))
 	})
 	return out
+}
+
+// takers is how many of cells, at most, stand one after the other above c, each with
+// all SMs of the one before and more: cuda12.4-sm86, cuda12.4-ampere-ada, all of 12.4.
+func takers(c matrix.Cell, cells []matrix.Cell) int {
+	n := 0
+	for _, d := range cells {
+		if c.Toolkit != "" && d.Toolkit == c.Toolkit && d.Platform == c.Platform && len(d.SMs) > len(c.SMs) &&
+			!slices.ContainsFunc(c.SMs, func(sm string) bool { return !slices.Contains(d.SMs, sm) }) {
+			n = max(n, 1+takers(d, cells))
+		}
+	}
+	return n
 }
 
 // share is how many cells build at once, and how many files of each.
