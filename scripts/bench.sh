@@ -7,6 +7,7 @@
 # CELL (cpu: a quarter of an hour from nothing, twice) in the image that the matrix
 # names or its stand-in, and change FILE of it; with CCACHE, a tar of `llcuda-build
 # ccache save`, both sides begin with what is in it, and there is no row from nothing.
+# SOURCE is another tree than real llama.cpp: of the fixture that row takes a minute.
 # BIG=1 packs the 374 MB library too.
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
