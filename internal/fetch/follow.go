@@ -110,5 +110,6 @@ func followWhole(ctx context.Context, o Options) error {
 		return &FileError{Op: "opening", Path: o.Dest, Err: err}
 	}
 	defer f.Close()
+	o.Progress(o.Size, o.Size) // Follow may take long, and nobody waits for bytes any more
 	return o.Follow(ctx, reader{ctx, f})
 }

@@ -28,6 +28,10 @@
 //     last: download and hash, and meanwhile unpack into staging; compare the
 //     packed file's SHA-256 and the tree's digest; rename; record. A kill -9 or a power cut at any moment leaves either no
 //     bundle or a whole one, and debris that the next install or GC removes.
+//   - The line is not idle while there is something to bring: the next part is
+//     downloaded as soon as the one before has all its bytes, and waits on disk for
+//     its turn to be unpacked. Where the disk has room for one after the other only,
+//     that is what is done.
 //   - Ten runners at once install once: one lock, the others wait, say so once,
 //     and then find the work done.
 //   - What is installed is used without writing, so a read-only store works.
@@ -48,7 +52,8 @@
 //
 // Memory: unpacking takes the window of the part, 128 MiB for one that
 // llcuda-build packed and for no part more, and a few megabytes; a download over
-// several connections takes 32 MiB (package fetch). Neither grows with the part.
+// several connections takes 32 MiB (package fetch). Neither grows with the part, nor
+// with their number: one is unpacked and one downloaded at a time.
 //
 // It does not choose a bundle, does not know where parts come from, and does
 // not run anything.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,7 +35,8 @@ type InstallInput struct {
 	// Full reads every byte of a bundle that is already there, instead of
 	// names, sizes and times only.
 	Full bool
-	// Progress is told of downloaded bytes, over all parts; nil = nobody.
+	// Progress is told of downloaded bytes, over all parts, by one goroutine at a
+	// time; nil = nobody.
 	Progress func(done, total int64)
 	// Unpacking is told of the unpacked bytes of one part, beside Progress and
 	// from another goroutine; nil = nobody.
@@ -241,38 +243,42 @@ func (w *session) install(ctx context.Context, p plan, mend bool) (Installed, er
 		}
 		have[part.Digest] = files
 	}
-	if err := w.checkSpace(p, missing); err != nil {
+	ahead, err := w.checkSpace(p, missing)
+	if err != nil {
 		return Installed{}, err
 	}
-	var total, done int64
-	for _, part := range missing {
-		total += part.Size
+	added, err := w.addParts(ctx, p.in, missing, ahead)
+	if err != nil {
+		return Installed{}, fmt.Errorf("installing bundle %s %s: %w", p.bundle.ID, p.in.Manifest.Release, err)
 	}
-	for _, part := range missing {
-		files, err := w.addPart(ctx, part, p.in, func(n, _ int64) { p.in.Progress(done+n, total) })
-		if err != nil {
-			return Installed{}, fmt.Errorf("installing bundle %s %s: %w", p.bundle.ID, p.in.Manifest.Release, err)
-		}
-		have[part.Digest] = files
-		done += part.Size
-	}
+	maps.Copy(have, added)
 	return w.assemble(ctx, p, have)
 }
 
 // checkSpace compares the most that the disk will hold at one time with what
-// it has: parts are downloaded, unpacked and their download removed one after
-// the other. Links cost nothing.
-func (w *session) checkSpace(p plan, missing []wantedPart) error {
-	var used, peak int64
-	for _, part := range missing {
-		packed := part.Size
+// it has. ahead says that there is room to download parts while those before
+// them are unpacked; else one is downloaded, unpacked and its download removed
+// before the next. Links cost nothing.
+func (w *session) checkSpace(p plan, missing []wantedPart) (ahead bool, err error) {
+	var used, later, apart, beside int64
+	packed := make([]int64, len(missing))
+	for i, part := range missing {
+		packed[i] = part.Size
 		for _, name := range []string{part.download(), part.download() + fetch.Unverified} {
 			if info, err := w.root.Lstat(name); err == nil {
-				packed -= min(info.Size(), packed)
+				packed[i] -= min(info.Size(), packed[i])
 			}
 		}
-		peak = max(peak, used+packed+part.Unpacked)
-		used += part.Unpacked
+		later += packed[i]
 	}
-	return fetch.CheckSpace(p.in.Fetch.FreeSpace, w.dir, peak, "bundle "+p.bundle.ID)
+	for i, part := range missing {
+		apart = max(apart, used+packed[i]+part.Unpacked)
+		beside = max(beside, used+later+part.Unpacked)
+		used, later = used+part.Unpacked, later-packed[i]
+	}
+	name := "bundle " + p.bundle.ID
+	if fetch.CheckSpace(p.in.Fetch.FreeSpace, w.dir, beside, name) == nil {
+		return true, nil
+	}
+	return false, fetch.CheckSpace(p.in.Fetch.FreeSpace, w.dir, apart, name)
 }

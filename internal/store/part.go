@@ -67,14 +67,15 @@ func (w *session) havePart(ctx context.Context, p wantedPart, full bool) ([]file
 // checked yet. What it makes of them lies in staging and has no record; it gets
 // its name only after the size and SHA-256 of the packed file and the digest of
 // the unpacked tree are those of the manifest. Where bytes turn out wrong the
-// tree is thrown away and unpacked anew from the next ones.
-func (w *session) addPart(ctx context.Context, p wantedPart, in InstallInput, progress func(done, total int64)) ([]file, error) {
+// tree is thrown away and unpacked anew from the next ones. Unpacking begins
+// when decoder is closed; the download does not wait for it.
+func (w *session) addPart(ctx context.Context, p wantedPart, in InstallInput, decoder <-chan struct{}, progress func(done, total int64)) ([]file, error) {
 	for _, name := range []string{p.record(), p.dir()} {
 		if err := w.discard(name); err != nil {
 			return nil, err
 		}
 	}
-	u := unpacked{w: w, p: p, tell: in.Unpacking}
+	u := unpacked{w: w, p: p, decoder: decoder, tell: in.Unpacking}
 	defer u.drop()
 	o := in.Fetch
 	o.Open, o.OpenRange = in.opener(p.Part), in.rangeOpener(p.Part)
@@ -110,9 +111,11 @@ func (w *session) addPart(ctx context.Context, p wantedPart, in InstallInput, pr
 
 // unpacked is a part's tree in staging while it is made.
 type unpacked struct {
-	w    *session
-	p    wantedPart
-	tell func(part string, done, total int64)
+	w *session
+	p wantedPart
+	// decoder is closed when it is this part's turn.
+	decoder <-chan struct{}
+	tell    func(part string, done, total int64)
 
 	dir   string
 	files []file
@@ -138,9 +141,12 @@ func (u *unpacked) after(ctx context.Context, path string) error {
 
 // follow is a fetch.Options.Follow.
 func (u *unpacked) follow(ctx context.Context, unverified io.Reader) error {
+	p := u.p
+	if err := wait(ctx, u.decoder); err != nil {
+		return fmt.Errorf("unpacking %s: %w", p.Name, err)
+	}
 	u.drop()
 	u.dir, u.files = scratch(), nil
-	p := u.p
 	src := &noted{r: unverified}
 	o := bundles.UnpackOptions{Name: p.Name, MaxBytes: p.Unpacked, Sync: true}
 	if u.tell != nil {

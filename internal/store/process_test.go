@@ -194,7 +194,7 @@ func TestAWriteErrorWhileUnpackingNamesTheCureAndIsCured(t *testing.T) {
 	files["libggml-cuda.so"] = strings.Repeat("zeros", 200_000)
 	r.m.Bundles[0].App = r.add(t, "app", "big.tar.zst", files)
 	in := r.childInput(s)
-	in.FileLimit = 500_000
+	in.FileLimit, in.Runtime = 500_000, ""
 	out, err := childCommand(t, in).CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "file too large") ||
