@@ -146,6 +146,21 @@ func TestWhatWasPackedUnpacksToTheSameTree(t *testing.T) {
 	}
 }
 
+func TestALargeFileThatIsFlushedWhileItGrowsIsWhole(t *testing.T) {
+	line := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
+	large := sampleFile{path: "libcublasLt.so.12", text: strings.Repeat(line, 2*earlyStep>>20) + "and a bit more"}
+	src := writeSample(t, t.TempDir(), append(slices.Clone(sample), large))
+	data, p := packed(t, src)
+	dir := filepath.Join(t.TempDir(), "new")
+	_, got, err := UnpackTree(t.Context(), bytes.NewReader(data), dir, UnpackOptions{MaxBytes: p.Unpacked, Sync: true})
+	must(t, err)
+	onDisk, err := TreeDigest(dir)
+	must(t, err)
+	if got != p.Contents || onDisk != p.Contents {
+		t.Errorf("Unpack = %s, on disk %s, Pack said %s", got, onDisk, p.Contents)
+	}
+}
+
 func TestDigestChangesWithEverythingThatCounts(t *testing.T) {
 	base, err := TreeDigest(writeSample(t, t.TempDir(), sample))
 	must(t, err)

@@ -142,10 +142,33 @@ func (u *unpacker) file(e Entry, r io.Reader) (err error) {
 		}
 		u.sync.files <- f
 	}()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, r, u.buf); err != nil {
+	w := io.Writer(struct{ io.Writer }{f})
+	if u.sync != nil {
+		w = &early{f: f}
+	}
+	if _, err := io.CopyBuffer(w, r, u.buf); err != nil {
 		return fmt.Errorf("writing %q: %w", e.Path, err)
 	}
 	return f.Chmod(e.Mode)
+}
+
+// early has a file written to the disk while it grows: a large one would else be
+// flushed when nothing is left to unpack beside that.
+type early struct {
+	f        *os.File
+	n, begun int64
+}
+
+// earlyStep is how much is handed to the disk at once.
+const earlyStep = 8 << 20
+
+func (w *early) Write(b []byte) (int, error) {
+	n, err := w.f.Write(b)
+	if w.n += int64(n); w.n-w.begun >= earlyStep {
+		beginWriteback(w.f, w.begun, w.n-w.begun)
+		w.begun = w.n
+	}
+	return n, err
 }
 
 // finish makes the links and, where asked, flushes the folders.

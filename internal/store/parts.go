@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -55,6 +56,9 @@ func (w *session) addParts(ctx context.Context, in InstallInput, parts []wantedP
 				errs[i] = err
 				cancel(errEarlier)
 				return
+			}
+			if i+1 < len(parts) {
+				runtime.GC() // the window that the next decoder takes is this one's
 			}
 			close(next.decoder)
 			pass()

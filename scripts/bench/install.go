@@ -20,13 +20,14 @@ import (
 const installRuns = 3
 
 // installFrom installs a release from a server of this process that sends line
-// bytes a second in all and each to a connection, 0 = as fast as it goes. The
-// rival is the slower of what has to be done anyway: curl, which only
+// bytes a second in all and each to a connection, 0 = as fast as it goes. Each
+// of parts is the files of one part of the bundle: the app's, then the runtime's.
+// The rival is the slower of what has to be done anyway: curl, which only
 // downloads, and tar, which only unpacks. The aim is a ratio of 0.91: at most
 // 1.1 times as long as the slower of the two.
-func installFrom(line, each float64) func(context.Context, bench) (samples, samples, string, error) {
+func installFrom(line, each float64, parts ...[]string) func(context.Context, bench) (samples, samples, string, error) {
 	return func(ctx context.Context, b bench) (ours, rival samples, name string, err error) {
-		dir, key, part, err := b.release(ctx)
+		dir, key, packed, err := b.release(ctx, parts)
 		if err != nil {
 			return nil, nil, "", err
 		}
@@ -41,18 +42,30 @@ func installFrom(line, each float64) func(context.Context, bench) (samples, samp
 		if ours, err = times(ctx, installRuns, func() error { return os.RemoveAll(home) }, pull); err != nil {
 			return nil, nil, "", err
 		}
-		packed, out := filepath.Join(b.work, "packed"), filepath.Join(b.work, "out")
-		download, err := times(ctx, installRuns, nil, command{argv: []string{"curl", "-sf", "-o", packed, url + "/v1/" + part}})
+		out := filepath.Join(b.work, "out")
+		get := []string{"curl", "-sf", "--output-dir", b.work}
+		var unpackers []command
+		for i, part := range packed {
+			here := filepath.Join(out, fmt.Sprint(i))
+			get = append(get, "-O", url+"/v1/"+part)
+			unpackers = append(unpackers, command{argv: []string{"tar", "-I", "zstd -d --long=27", "-xf", filepath.Join(b.work, part), "-C", here}})
+		}
+		download, err := times(ctx, installRuns, nil, command{argv: get})
 		if err != nil {
 			return nil, nil, "", err
 		}
-		empty := func() error { return errors.Join(os.RemoveAll(out), os.Mkdir(out, 0o755)) }
+		empty := func() error {
+			err := os.RemoveAll(out)
+			for i := range packed {
+				err = errors.Join(err, os.MkdirAll(filepath.Join(out, fmt.Sprint(i)), 0o755))
+			}
+			return err
+		}
 		if err := empty(); err != nil {
 			return nil, nil, "", err
 		}
 		// An install is on the disk when it says so: tar's files have to be, too.
-		unpack, err := times(ctx, installRuns, empty, command{argv: []string{"tar", "-I", "zstd -d --long=27", "-xf", packed, "-C", out}},
-			command{argv: []string{"sync", "-f", out}})
+		unpack, err := times(ctx, installRuns, empty, append(unpackers, command{argv: []string{"sync", "-f", out}})...)
 		if err != nil {
 			return nil, nil, "", err
 		}
@@ -64,57 +77,86 @@ func installFrom(line, each float64) func(context.Context, bench) (samples, samp
 	}
 }
 
-// release makes a signed release with one part of two large libraries, once.
-func (b bench) release(ctx context.Context) (dir, key, part string, err error) {
-	dir, part = filepath.Join(b.work, "release"), "bench.tar.zst"
-	keyFile := filepath.Join(b.work, "release.pub")
-	if text, err := os.ReadFile(keyFile); err == nil {
-		return dir, string(text), part, nil
+// release makes a signed release of one bundle with these parts, once, and gives
+// the names of its packed parts.
+func (b bench) release(ctx context.Context, parts [][]string) (dir, key string, packed []string, err error) {
+	dir = filepath.Join(b.work, fmt.Sprintf("release-%d", len(parts)))
+	for i := range parts {
+		packed = append(packed, fmt.Sprintf("bench-%d.tar.zst", i))
 	}
-	from, err := b.linked("install", lib374, lib159)
-	if err != nil {
-		return "", "", "", err
+	keyFile := dir + ".pub"
+	if text, err := os.ReadFile(keyFile); err == nil {
+		return dir, string(text), packed, nil
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "v1"), 0o755); err != nil {
-		return "", "", "", err
+		return "", "", nil, err
 	}
-	// In a process of its own: what it needs would count as that of whoever is started
-	// from here (getrusage gives a child the peak of the process it was forked from).
-	packing, err := b.pack(3, from, filepath.Join(dir, "v1", part))
-	if err != nil {
-		return "", "", "", err
+	m := bundles.Manifest{Schema: 1, Release: "v1", Sequence: 1, Tool: "bench", Parts: map[string]bundles.Part{}}
+	cell := bundles.Bundle{ID: "cpu", Cell: "cpu", Platform: "linux/amd64", Image: bundles.Image{Ref: "host"}}
+	for i, files := range parts {
+		digest, part, err := b.packPart(ctx, files, filepath.Join(dir, "v1", packed[i]))
+		if err != nil {
+			return "", "", nil, err
+		}
+		part.Kind = bundles.PartApp
+		if i == 0 {
+			cell.App = digest
+		} else {
+			part.Kind, part.Form = bundles.PartRuntime, "stock"
+			cell.Runtime = append(cell.Runtime, digest)
+		}
+		m.Parts[digest] = part
 	}
-	out, err := exec.CommandContext(ctx, packing.argv[0], packing.argv[1:]...).Output()
-	if err != nil {
-		return "", "", "", err
-	}
-	var packed bundles.Packed
-	if err := json.Unmarshal(out, &packed); err != nil {
-		return "", "", "", err
-	}
-	m := bundles.Manifest{Schema: 1, Release: "v1", Sequence: 1, Tool: "bench",
-		Parts:   map[string]bundles.Part{packed.Digest: {Kind: bundles.PartApp, Name: part, Size: packed.Size, Contents: packed.Contents, Unpacked: packed.Unpacked}},
-		Bundles: []bundles.Bundle{{ID: "cpu", Cell: "cpu", Platform: "linux/amd64", Image: bundles.Image{Ref: "host"}, App: packed.Digest}}}
+	m.Bundles = []bundles.Bundle{cell}
 	raw, err := json.Marshal(m)
 	if err != nil {
-		return "", "", "", err
+		return "", "", nil, err
 	}
 	signer, err := bundles.GenerateKey(nil)
 	if err != nil {
-		return "", "", "", err
+		return "", "", nil, err
 	}
 	sig, err := bundles.Sign(raw, signer, bundles.Claim{Release: "v1", File: bundles.ManifestName})
 	if err != nil {
-		return "", "", "", err
+		return "", "", nil, err
 	}
 	key = signer.Public().String()
 	for name, data := range map[string][]byte{filepath.Join(dir, "v1", bundles.ManifestName): raw, filepath.Join(dir, "v1", bundles.SignatureName): sig,
 		filepath.Join(dir, bundles.LatestName): []byte("v1\n"), keyFile: []byte(key)} {
 		if err := os.WriteFile(name, data, 0o644); err != nil {
-			return "", "", "", err
+			return "", "", nil, err
 		}
 	}
-	return dir, key, part, nil
+	return dir, key, packed, nil
+}
+
+// packPart packs files of the corpus into out, in a process of its own: what it
+// needs would count as that of whoever is started from here (getrusage gives a
+// child the peak of the process it was forked from).
+func (b bench) packPart(ctx context.Context, files []string, out string) (digest string, part bundles.Part, err error) {
+	name := filepath.Base(out)
+	from, err := os.MkdirTemp(b.work, "part-")
+	if err != nil {
+		return "", bundles.Part{}, err
+	}
+	for i, f := range files { // two parts may not have one name
+		if err := os.Link(filepath.Join(b.corpus, f), filepath.Join(from, fmt.Sprintf("%s-%d-%s", name, i, filepath.Base(f)))); err != nil {
+			return "", bundles.Part{}, err
+		}
+	}
+	packing, err := b.pack(3, from, out)
+	if err != nil {
+		return "", bundles.Part{}, err
+	}
+	said, err := exec.CommandContext(ctx, packing.argv[0], packing.argv[1:]...).Output()
+	if err != nil {
+		return "", bundles.Part{}, err
+	}
+	var p bundles.Packed
+	if err := json.Unmarshal(said, &p); err != nil {
+		return "", bundles.Part{}, err
+	}
+	return p.Digest, bundles.Part{Name: name, Size: p.Size, Contents: p.Contents, Unpacked: p.Unpacked}, nil
 }
 
 // serveFolder is an HTTP server on loopback with a limit in bytes a second.

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package bundles
+
+import "os"
+
+// beginWriteback is a hint that only Linux takes.
+func beginWriteback(*os.File, int64, int64) {}
