@@ -168,7 +168,7 @@ func TestAPartThatFailsLeavesTheOneBeforeItDone(t *testing.T) {
 func TestOfPartsThatFailEachIsNamedOnce(t *testing.T) {
 	a, b := &PartError{Name: "a", Err: errors.New("x")}, &PartError{Name: "b", Err: errors.New("y")}
 	stopped := fmt.Errorf("downloading c: %w", errEarlier)
-	if err := firstOf(t.Context(), []error{a, stopped}); err != error(a) {
+	if err := firstOf(t.Context(), []error{a, stopped}); err == nil || err.Error() != a.Error() {
 		t.Errorf("got %v", err)
 	}
 	if err := firstOf(t.Context(), []error{a, b, stopped}); !errors.Is(err, a) || !errors.Is(err, b) || errors.Is(err, errEarlier) {
@@ -179,7 +179,7 @@ func TestOfPartsThatFailEachIsNamedOnce(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := firstOf(ended, []error{a, b}); err != error(a) {
+	if err := firstOf(ended, []error{a, b}); err == nil || err.Error() != a.Error() {
 		t.Errorf("got %v", err)
 	}
 }
