@@ -130,7 +130,7 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 			return res, fmt.Errorf("reading what cuobjdump said: %w", err)
 		}
 	}
-	if p.Reuse && c.Fresh == "" {
+	if c.reuses() {
 		log, err := ctr.File(matrix.ReuseLog).Contents(ctx)
 		if err != nil {
 			return res, fmt.Errorf("reading what was reused: %w", err)
@@ -143,6 +143,12 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 		return res, fmt.Errorf("fetching the output folder: %w", err)
 	}
 	return res, ctx.Err()
+}
+
+// reuses says whether an SM's machine code is taken from other builds and kept for
+// them: what changes from draft to draft is nobody else's.
+func (c *containerBuild) reuses() bool {
+	return c.Plan.Reuse && c.Fresh == "" && !c.Plan.Draft
 }
 
 // reused sums up matrix.ReuseLog: a line for each run, "reused cicc 1200", the last
@@ -180,7 +186,6 @@ func (c *containerBuild) kept(ctr *dagger.Container, ref string) *dagger.Contain
 	key := fmt.Sprintf("llcuda-draft %s %x ", p.Cell.ID, hash)
 	alone := dagger.ContainerWithMountedCacheOpts{Sharing: dagger.CacheSharingModeLocked}
 	return again(ctr).
-		WithEnvVariable("LLCUDA_REUSE", ""). // what changed is nobody else's
 		WithMountedCache(p.Dirs.Source, c.client.CacheVolume(key+"source"), alone).
 		WithMountedCache(p.Dirs.Build, c.client.CacheVolume(key+"build"), alone)
 }
@@ -229,14 +234,16 @@ func (c *containerBuild) ccache(ctr *dagger.Container) *dagger.Container {
 		toolkit = "cpu"
 	}
 	key := strings.Join([]string{"llcuda-ccache", p.Cell.Platform, toolkit, p.Image}, " ")
-	for _, kv := range []string{
-		"LLCUDA_REUSE=" + p.Dirs.Cache + "/reuse",
-		"LLCUDA_REUSE_LOG=" + matrix.ReuseLog,
+	env := []string{
 		"CCACHE_DIR=" + p.Dirs.Cache,
 		"CCACHE_BASEDIR=" + p.Dirs.Build,
 		"CCACHE_COMPILERCHECK=content",
 		"CCACHE_NOHASHDIR=true",
-	} {
+	}
+	if c.reuses() {
+		env = append(env, "LLCUDA_REUSE="+p.Dirs.Cache+"/reuse", "LLCUDA_REUSE_LOG="+matrix.ReuseLog)
+	}
+	for _, kv := range env {
 		k, v, _ := strings.Cut(kv, "=")
 		if !slices.ContainsFunc(p.Env, func(have string) bool { return strings.HasPrefix(have, k+"=") }) {
 			ctr = ctr.WithEnvVariable(k, v)

@@ -20,7 +20,8 @@ import (
 )
 
 // all turns cells into parts: those that are unchanged are taken as they are, and
-// only for the others a builder is asked for; they begin in the order of inOrder. What became
+// only for the others a builder is asked for; they begin longest first, those
+// that others take machine code from before these. What became
 // of each comes back in the order of cells.
 func (j cellJob) all(ctx context.Context, s *cli.Streams, cells []matrix.Cell) ([]builtCell, []error, error) {
 	engine, err := engineOptions(s)
@@ -59,12 +60,13 @@ func (j cellJob) all(ctx context.Context, s *cli.Streams, cells []matrix.Cell) (
 	}
 	share := shareOut(runtime.NumCPU(), machineMemory(), cuda, j.options.jobs, j.options.parallel)
 	j.plan.Jobs = share.jobs
-	reuse := j.options.builder == matrix.BuilderDagger && j.fresh == "" && !j.options.draft
-	longest := inOrder(todo, slowest, share.jobs, false)
-	todo = inOrder(todo, slowest, share.jobs, reuse)
-	how := "longest first"
-	if !slices.EqualFunc(longest, todo, func(a, b matrix.Cell) bool { return a.ID == b.ID }) {
-		how = "first those whose machine code others take, then longest first"
+	todo, how := longestFirst(todo, slowest, share.jobs), "longest first"
+	if j.options.builder == matrix.BuilderDagger && j.fresh == "" && !j.options.draft {
+		longest := todo
+		todo = takenFromFirst(longest)
+		if !slices.EqualFunc(longest, todo, func(a, b matrix.Cell) bool { return a.ID == b.ID }) {
+			how = "first those whose machine code others take, then longest first"
+		}
 	}
 	j.progress.Printf("%s", announce(todo, how, share))
 

@@ -35,12 +35,7 @@ func TestADraftIsTheSameFilesInLessTime(t *testing.T) {
 	make("draft", "--draft")
 	// New to every cache, so that nothing but the compiler can have made it.
 	unit := filepath.Join(source, "ggml-cuda", "scale.cu")
-	text, err := os.ReadFile(unit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = append(text, "\n__global__ void fixture_draft(int *x) { *x = 1; }\n// "+t.TempDir()+"\n"...)
-	if err := os.WriteFile(unit, text, 0o644); err != nil {
+	if err := appendTo(unit, "\n__global__ void fixture_draft(int *x) { *x = 1; }\n// "+t.TempDir()+"\n"); err != nil {
 		t.Fatal(err)
 	}
 	log := make("draft", "--draft")

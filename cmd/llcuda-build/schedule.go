@@ -30,21 +30,22 @@ func estimate(c matrix.Cell, slowest float64, jobs int) float64 {
 	return (firstSM + furtherSM*float64(n-1)) / float64(jobs)
 }
 
-// inOrder is the order in which cells begin: longest first, so that the last to end is
-// not the last to begin. Where reuse lets cells take machine code from each other, those
-// that others take from go before all that take: three SMs after the same one by one
-// cost three eighths of three from nothing (docs/performance.md), and one SM after the
-// three still most of one.
-func inOrder(cells []matrix.Cell, slowest map[string]float64, jobs int, reuse bool) []matrix.Cell {
+// longestFirst orders cells so that the last to end is not the last to begin.
+func longestFirst(cells []matrix.Cell, slowest map[string]float64, jobs int) []matrix.Cell {
 	out := slices.Clone(cells)
 	slices.SortStableFunc(out, func(a, b matrix.Cell) int {
-		if reuse {
-			if first := cmp.Compare(takers(b, cells), takers(a, cells)); first != 0 {
-				return first
-			}
-		}
 		return cmp.Compare(estimate(b, slowest[b.ID], jobs), estimate(a, slowest[a.ID], jobs))
 	})
+	return out
+}
+
+// takenFromFirst puts cells that others take machine code from before all that take,
+// and leaves the order as it is otherwise: three SMs after the same one by one cost
+// three eighths of three from nothing (docs/performance.md), and one SM after the three
+// still most of one.
+func takenFromFirst(cells []matrix.Cell) []matrix.Cell {
+	out := slices.Clone(cells)
+	slices.SortStableFunc(out, func(a, b matrix.Cell) int { return cmp.Compare(takers(b, cells), takers(a, cells)) })
 	return out
 }
 

@@ -19,18 +19,18 @@ func TestCellsBeginLongestFirst(t *testing.T) {
 		}
 		return all
 	}
-	got := ids(inOrder(m.Cells(), nil, 2, false))
+	got := ids(longestFirst(m.Cells(), nil, 2))
 	if got[0] != "cuda12.8-all" || got[1] != "cuda11.8-all" || got[len(got)-1] != "cpu" {
 		t.Errorf("never timed: %q", got)
 	}
 	// What was measured here beats the guess.
-	got = ids(inOrder(m.Cells(), map[string]float64{"cpu": 1e6}, 2, false))
+	got = ids(longestFirst(m.Cells(), map[string]float64{"cpu": 1e6}, 2))
 	if got[0] != "cpu" || got[1] != "cuda12.8-all" {
 		t.Errorf("with a cell that took long: %q", got)
 	}
 	// Equal ones stay in the order they were named in.
 	same := []matrix.Cell{{ID: "b", SMs: []string{"75"}}, {ID: "a", SMs: []string{"80"}}}
-	if got := ids(inOrder(same, nil, 2, true)); !slices.Equal(got, []string{"b", "a"}) {
+	if got := ids(takenFromFirst(longestFirst(same, nil, 2))); !slices.Equal(got, []string{"b", "a"}) {
 		t.Errorf("equal cells: %q", got)
 	}
 }
@@ -41,7 +41,7 @@ func TestCellsBeginAfterThoseTheyTakeFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, c := range inOrder(m.Cells(), nil, 2, true) {
+	for _, c := range takenFromFirst(longestFirst(m.Cells(), nil, 2)) {
 		got = append(got, c.ID)
 	}
 	if slices.Index(got, "cuda12.8-all") < slices.Index(got, "cuda12.8-blackwell") || slices.Index(got, "cuda11.8-all") < slices.Index(got, "cuda11.8-legacy") {
@@ -55,7 +55,7 @@ func TestCellsBeginAfterThoseTheyTakeFrom(t *testing.T) {
 		a("elsewhere", "2", "75", "80"), a("cpu", ""), a("twin", "1", "86"),
 	}
 	got = nil
-	for _, c := range inOrder(cells, nil, 2, true) {
+	for _, c := range takenFromFirst(longestFirst(cells, nil, 2)) {
 		got = append(got, c.ID)
 	}
 	// one and twin are in pair, which is in all; two is in all; other is in none.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,7 +83,7 @@ func installFrom(line, each float64, parts ...[]string) func(context.Context, be
 func (b bench) release(ctx context.Context, parts [][]string) (dir, key string, packed []string, err error) {
 	dir = filepath.Join(b.work, fmt.Sprintf("release-%d", len(parts)))
 	for i := range parts {
-		packed = append(packed, fmt.Sprintf("bench-%d.tar.zst", i))
+		packed = append(packed, fmt.Sprintf("bench-%d-of-%d.tar.zst", i, len(parts)))
 	}
 	keyFile := dir + ".pub"
 	if text, err := os.ReadFile(keyFile); err == nil {
@@ -135,14 +136,9 @@ func (b bench) release(ctx context.Context, parts [][]string) (dir, key string, 
 // child the peak of the process it was forked from).
 func (b bench) packPart(ctx context.Context, files []string, out string) (digest string, part bundles.Part, err error) {
 	name := filepath.Base(out)
-	from, err := os.MkdirTemp(b.work, "part-")
+	from, err := b.linked(strings.TrimSuffix(name, ".tar.zst"), files...)
 	if err != nil {
 		return "", bundles.Part{}, err
-	}
-	for i, f := range files { // two parts may not have one name
-		if err := os.Link(filepath.Join(b.corpus, f), filepath.Join(from, fmt.Sprintf("%s-%d-%s", name, i, filepath.Base(f)))); err != nil {
-			return "", bundles.Part{}, err
-		}
 	}
 	packing, err := b.pack(3, from, out)
 	if err != nil {

@@ -75,14 +75,15 @@ func inspectFile(name string) func(context.Context, bench) (samples, samples, st
 	}
 }
 
-// linked is a folder with hard links to files of the corpus.
+// linked is a folder with hard links to files of the corpus, under names that no other
+// folder has: two parts of a bundle may not share one.
 func (b bench) linked(name string, files ...string) (string, error) {
 	dir := filepath.Join(b.work, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	for i, f := range files {
-		if err := os.Link(filepath.Join(b.corpus, f), filepath.Join(dir, fmt.Sprintf("%d-%s", i, filepath.Base(f)))); err != nil {
+		if err := os.Link(filepath.Join(b.corpus, f), filepath.Join(dir, fmt.Sprintf("%s-%d-%s", name, i, filepath.Base(f)))); err != nil {
 			return "", err
 		}
 	}
