@@ -8,6 +8,9 @@
 //	those two   → Open    → *Manifest              (or an error, never both)
 //	part        → Unpack  → folder                 + digest of what was written
 //
+// A part is a tar in zstd frames of 32 MiB, each of which stands alone (frames.go):
+// packing and unpacking use all processors, and every zstd reads it.
+//
 // # Who is trusted, and for what
 //
 // The owner of a release source signs each manifest with a minisign key. What

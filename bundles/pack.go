@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"math/bits"
 	"os"
 	"runtime"
 	"time"
@@ -18,28 +17,26 @@ import (
 // make 21.2 MB where the best of a pure Go encoder makes 24.7.
 const (
 	DefaultLevel     = 19
-	DefaultWindowLog = 27
+	DefaultWindowLog = 25
 )
-
-// smallTree is the size in bytes up to which a window as large as the tree
-// loses nothing: what level 19 searches anyway. Above it the full window is
-// used, and from 27 on libzstd adds its long-distance matching by itself.
-const smallTree = 8 << 20
 
 // PackOptions are the things that the bytes of a part depend on, besides the
 // folder and the version of libzstd (pinned in go.mod).
 type PackOptions struct {
 	// Level is libzstd's, 1 to 22; 0 = DefaultLevel.
 	Level int
-	// WindowLog is log2 of the window in bytes, 10 to 27; 0 =
-	// DefaultWindowLog. 27 is the most that a reader accepts unasked.
+	// WindowLog is log2 of the window in bytes, 10 to 25; 0 =
+	// DefaultWindowLog, the whole frame.
 	WindowLog int
-	// Workers are the threads that compress, 1 or more; 0 = as many as this
-	// process may use, 16 at most. They decide the time alone: the same folder gives the same
-	// bytes with any number. Each takes about 250 MB at the default level.
+	// Workers are the frames that are compressed at the same time, 1 or more; 0 =
+	// as many as this process may use processors, 16 at most. They decide the time
+	// alone: the same folder gives the same bytes with any number. Each takes
+	// about 150 MB at the default level.
 	Workers int
 	// Progress is told of bytes packed, before compression; may be nil.
 	Progress func(done, total int64)
+
+	frame int // bytes of tar in a frame; 0 = frameSize
 }
 
 // Packed says what Pack wrote.
@@ -54,10 +51,10 @@ type Packed struct {
 	Unpacked int64
 }
 
-// Pack writes the folder dir to w as a tar compressed with libzstd, which cuts it
-// into jobs of one size for all its threads. The bytes depend on names, contents, executable bits and link
-// targets only: entries are sorted by path, and carry no owner, no time and no
-// mode but 0755 and 0644. A folder that holds anything but files, folders and
+// Pack writes the folder dir to w as a tar compressed with libzstd, in frames of
+// 32 MiB that any zstd reads as one file and Unpack reads side by side. The bytes
+// depend on names, contents, executable bits and link targets only: entries are
+// sorted by path, and carry no owner, no time and no mode but 0755 and 0644. A folder that holds anything but files, folders and
 // symlinks to files beside them is refused, and so is a set-user-id file.
 //
 // It needs cgo; without it the error is ErrNoLibzstd.
@@ -70,7 +67,7 @@ func Pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 }
 
 func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, error) {
-	level, window, err := o.checked()
+	how, err := o.compression()
 	if err != nil {
 		return Packed{}, err
 	}
@@ -88,19 +85,10 @@ func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 		total += e.Size
 	}
 	sink := &countingHash{w: w, h: sha256.New()}
-	z, err := newCompressor(sink, compression{level: level, windowLog: windowFor(window, total, len(entries)), workers: o.workers()})
-	if err != nil {
-		return Packed{}, err
-	}
-	defer z.Release()
+	z := newFrameWriter(ctx, sink, how)
 	in := &packer{ctx: ctx, root: root, tw: tar.NewWriter(z), total: total, progress: o.Progress, buf: make([]byte, 1<<20)}
-	for i := range entries {
-		if err := in.add(&entries[i]); err != nil {
-			return Packed{}, err
-		}
-	}
-	if err := in.tw.Close(); err != nil {
-		return Packed{}, err
+	if err := in.all(entries); err != nil {
+		z.fail(err)
 	}
 	if err := z.Close(); err != nil {
 		return Packed{}, err
@@ -112,17 +100,6 @@ func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 	return Packed{Digest: digestOf(sink.h), Size: sink.n, Contents: contents, Unpacked: total}, nil
 }
 
-// windowFor shrinks the window to the tar's size where that loses nothing, so
-// that a small part costs its reader little memory. It is a function of the
-// tree, not of the machine.
-func windowFor(window int, total int64, entries int) int {
-	size := total + int64(entries+2)*1024
-	if size > smallTree {
-		return window
-	}
-	return min(window, max(10, bits.Len64(uint64(size-1))))
-}
-
 type packer struct {
 	ctx         context.Context
 	root        *os.Root
@@ -130,6 +107,16 @@ type packer struct {
 	done, total int64
 	progress    func(done, total int64)
 	buf         []byte
+}
+
+// all writes the tar.
+func (p *packer) all(entries []Entry) error {
+	for i := range entries {
+		if err := p.add(&entries[i]); err != nil {
+			return err
+		}
+	}
+	return p.tw.Close()
 }
 
 // add writes one entry and, for a file, records the hash of what was written.
@@ -179,45 +166,37 @@ func (p *packer) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// checked are level and window, the defaults in place of zero.
-func (o PackOptions) checked() (level, window int, err error) {
-	level, window = o.Level, o.WindowLog
-	if level == 0 {
-		level = DefaultLevel
-	}
-	if window == 0 {
-		window = DefaultWindowLog
-	}
-	switch {
-	case level < 1 || level > 22:
-		return 0, 0, fmt.Errorf("compression level %d: not in 1 to 22", level)
-	case window < 10 || window > DefaultWindowLog:
-		return 0, 0, fmt.Errorf("window log %d: not in 10 to %d", window, DefaultWindowLog)
-	case o.Workers < 0:
-		return 0, 0, fmt.Errorf("%d workers", o.Workers)
-	}
-	return level, window, nil
-}
-
 // maxWorkers bounds the threads of one part, whose memory nobody asked for.
 const maxWorkers = 16
 
-// workers is never 0: that is libzstd's other way to compress, with other bytes.
-func (o PackOptions) workers() int {
-	if o.Workers > 0 {
-		return o.Workers
+// compression is o, checked, the defaults in place of zero.
+func (o PackOptions) compression() (compression, error) {
+	c := compression{level: o.Level, windowLog: o.WindowLog, workers: o.Workers, frame: o.frame}
+	if c.level == 0 {
+		c.level = DefaultLevel
 	}
-	return min(runtime.GOMAXPROCS(0), maxWorkers)
+	if c.windowLog == 0 {
+		c.windowLog = DefaultWindowLog
+	}
+	if c.workers == 0 {
+		c.workers = min(runtime.GOMAXPROCS(0), maxWorkers)
+	}
+	if c.frame == 0 {
+		c.frame = frameSize
+	}
+	switch {
+	case c.level < 1 || c.level > 22:
+		return compression{}, fmt.Errorf("compression level %d: not in 1 to 22", c.level)
+	case c.windowLog < 10 || c.windowLog > DefaultWindowLog:
+		return compression{}, fmt.Errorf("window log %d: not in 10 to %d", c.windowLog, DefaultWindowLog)
+	case c.workers < 0:
+		return compression{}, fmt.Errorf("%d workers", c.workers)
+	}
+	return c, nil
 }
 
-// compression is what a compressor is made of.
-type compression struct{ level, windowLog, workers int }
-
-// compressor is a zstd stream: Close ends it, Release frees its memory.
-type compressor interface {
-	io.WriteCloser
-	Release()
-}
+// compression is how frames are made; workers decides nothing of their bytes.
+type compression struct{ level, windowLog, workers, frame int }
 
 // countingHash passes bytes on and keeps their number and hash.
 type countingHash struct {

@@ -103,7 +103,7 @@ func TestPackedBytesAreTheOnesOfThisLibzstd(t *testing.T) {
 	var b bytes.Buffer
 	p, err := Pack(t.Context(), writeSample(t, t.TempDir(), sample), &b, PackOptions{})
 	must(t, err)
-	const digest = "sha256:ef025b43d0e3c044e7d1a191a71406347d2c111482e4615ba161aac9a3ee8c9c"
+	const digest = "sha256:df39fc519c2356b9582ff671602fea4ca90f18427ef3542de0b71fc700aa06f5"
 	const contents = "sha256:2cf7939d24df5ca88541c850467cc24953c6d2e36b6b7152024ea637426c593f"
 	if p.Digest != digest || p.Contents != contents {
 		t.Errorf("packed %s with contents %s, was %s with %s", p.Digest, p.Contents, digest, contents)
@@ -225,20 +225,8 @@ func TestPackEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestWindowShrinksOnlyWhereItLosesNothing(t *testing.T) {
-	for _, c := range []struct {
-		total int64
-		want  int
-	}{{0, 12}, {100_000, 17}, {8<<20 - 4096, 23}, {9 << 20, 27}, {1 << 40, 27}} {
-		if got := windowFor(27, c.total, 1); got != c.want {
-			t.Errorf("window of a tree of %d bytes is %d, want %d", c.total, got, c.want)
-		}
-	}
-}
-
 func TestSameBytesWithOneWorkerAndWithMany(t *testing.T) {
-	// More than one job of libzstd at this level (window log 20: 4 MiB a job), of
-	// text that repeats across the places where the jobs meet.
+	// Several frames, of text that repeats across the places where they meet.
 	dir := t.TempDir()
 	var text bytes.Buffer
 	for i := 0; text.Len() < 11<<20; i++ {
@@ -248,7 +236,7 @@ func TestSameBytesWithOneWorkerAndWithMany(t *testing.T) {
 	var want []byte
 	for _, workers := range []int{1, 2, 3, 8} {
 		var b bytes.Buffer
-		p, err := Pack(t.Context(), dir, &b, PackOptions{Level: 3, WindowLog: 20, Workers: workers})
+		p, err := Pack(t.Context(), dir, &b, PackOptions{Level: 3, Workers: workers, frame: 1 << 20})
 		must(t, err)
 		if want == nil {
 			want = b.Bytes()

@@ -24,6 +24,10 @@ import (
 // entries or bytes or a larger window than the options allow, and anything
 // after the end. Links are made last, so nothing is ever written through one.
 //
+// Frames as Pack makes them are decompressed side by side, one on each processor
+// and four at most, while what came before is hashed and written. The memory for
+// that is MemoryToRead; an archive made by another program is read with its own window.
+//
 // Where it fails, dir holds what had been written: it is the caller's staging
 // folder, and the caller's to remove.
 func Unpack(ctx context.Context, r io.Reader, dir string, o UnpackOptions) (contents string, err error) {
@@ -39,7 +43,7 @@ func UnpackTree(ctx context.Context, r io.Reader, dir string, o UnpackOptions) (
 		return nil, "", fmt.Errorf("unpacking %s: %w", o.Name, err)
 	}
 	defer root.Close()
-	u := unpacker{root: root, buf: make([]byte, 1<<20)}
+	u := unpacker{root: root}
 	if o.Sync {
 		u.sync = newSyncer()
 	}
@@ -85,7 +89,6 @@ func emptyRoot(dir string) (*os.Root, error) {
 type unpacker struct {
 	root *os.Root
 	sync *syncer // nil where nothing is flushed
-	buf  []byte
 }
 
 // syncer flushes files to the disk while the next ones are unpacked.
@@ -146,7 +149,7 @@ func (u *unpacker) file(e Entry, r io.Reader) (err error) {
 	if u.sync != nil {
 		w = &early{f: f}
 	}
-	if _, err := io.CopyBuffer(w, r, u.buf); err != nil {
+	if _, err := io.Copy(w, r); err != nil {
 		return fmt.Errorf("writing %q: %w", e.Path, err)
 	}
 	return f.Chmod(e.Mode)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -20,7 +21,7 @@ import (
 const (
 	DefaultMaxFiles  = 4096
 	DefaultMaxBytes  = 16 << 30
-	DefaultMaxWindow = 1 << DefaultWindowLog
+	DefaultMaxWindow = 128 << 20
 )
 
 // perEntry bounds what tar needs around the bytes of one entry: two headers,
@@ -39,8 +40,8 @@ type UnpackOptions struct {
 	// MaxBytes bounds the sum of the file sizes. Give Part.Unpacked where it is
 	// known; 0 = DefaultMaxBytes.
 	MaxBytes int64
-	// MaxWindow bounds the decoder's window in bytes, and with it its memory;
-	// 0 = DefaultMaxWindow.
+	// MaxWindow bounds a decoder's window in bytes, and with it the memory that a
+	// hostile archive can ask for; 0 = DefaultMaxWindow.
 	MaxWindow uint64
 	// Sync flushes every file and folder to the disk before Unpack returns.
 	Sync bool
@@ -48,9 +49,9 @@ type UnpackOptions struct {
 	// none was. May be nil.
 	Progress func(done, total int64)
 
-	// decoder is used where it is set, and left open: its window is most of the
+	// decoder is used where it is set, and left open: its buffers are most of the
 	// memory that reading an archive takes.
-	decoder *zstd.Decoder
+	decoder *frameDecoder
 }
 
 func (o UnpackOptions) withDefaults() UnpackOptions {
@@ -90,7 +91,7 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		if h := (*HostileError)(nil); errors.As(err, &h) || ctx.Err() != nil {
 			return err
 		}
-		if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 			return hostile("", "asks for a window of more than %d bytes", o.MaxWindow)
 		}
 		if o.Name == "" {
@@ -98,17 +99,16 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		}
 		return fmt.Errorf("reading archive %s: %w", o.Name, err)
 	}
-	z := o.decoder
-	if z == nil {
+	d := o.decoder
+	if d == nil {
 		var err error
-		if z, err = newDecoder(o); err != nil {
+		if d, err = newFrameDecoder(o); err != nil {
 			return nil, broken(err)
 		}
-		defer z.Close()
+		defer d.Close()
 	}
-	if err := z.Reset(aliveReader{r, ctx.Err}); err != nil {
-		return nil, broken(err)
-	}
+	z := d.open(aliveReader{r, ctx.Err})
+	defer z.stop()
 	plain := &boundedReader{r: z, left: o.MaxBytes + int64(o.MaxFiles+2)*perEntry + maxPadding,
 		over: hostile("", "unpacks to more than the %d bytes allowed", o.MaxBytes)}
 	var (
@@ -116,6 +116,7 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		t    = newTree()
 		sum  int64
 		done int64
+		buf  []byte
 	)
 	for {
 		before := plain.read
@@ -160,7 +161,7 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		if sum += e.Size; sum > o.MaxBytes || sum < 0 {
 			return nil, hostile(h.Name, "unpacks to more than the %d bytes allowed", o.MaxBytes)
 		}
-		body := &entryReader{r: tr, h: sha256.New(), tell: func(n int) {
+		body := &entryReader{r: tr, buf: &buf, h: sha256.New(), tell: func(n int) {
 			done += int64(n)
 			if o.Progress != nil {
 				o.Progress(done, given.MaxBytes)
@@ -188,13 +189,6 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		return nil, hostile("", "holds more after the end of the tar")
 	}
 	return t, nil
-}
-
-// newDecoder works with two goroutines at most: its memory is its window and
-// little more.
-func newDecoder(o UnpackOptions) (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderMaxWindow(o.withDefaults().MaxWindow),
-		zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(2))
 }
 
 // entryOf takes from a tar header what a part may hold, and names what it may not.
@@ -243,6 +237,7 @@ type entryReader struct {
 	r    io.Reader
 	h    hash.Hash
 	tell func(n int)
+	buf  *[]byte // of the walk, made when it is needed
 	err  error
 }
 
@@ -254,6 +249,44 @@ func (b *entryReader) Read(p []byte) (int, error) {
 	}
 	if err != nil && err != io.EOF {
 		b.err = err
+	}
+	return n, err
+}
+
+// WriteTo is io.WriterTo: the next piece is hashed while it is written, which one
+// core does not do as fast as several decompress.
+func (b *entryReader) WriteTo(w io.Writer) (written int64, err error) {
+	if *b.buf == nil {
+		*b.buf = make([]byte, 1<<20)
+	}
+	for err == nil {
+		var n int
+		n, err = fill(b.r, *b.buf)
+		piece := (*b.buf)[:n]
+		var hashing sync.WaitGroup
+		hashing.Go(func() { b.h.Write(piece) })
+		k, werr := w.Write(piece)
+		hashing.Wait()
+		if written += int64(k); werr != nil {
+			return written, werr
+		}
+		if n > 0 {
+			b.tell(n)
+		}
+	}
+	if err == io.EOF {
+		return written, nil
+	}
+	b.err = err
+	return written, err
+}
+
+// fill reads until p is full, and says what ended it before.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = r.Read(p[n:])
+		n += k
 	}
 	return n, err
 }

@@ -4,16 +4,16 @@ package bundles
 
 /*
 #include <stddef.h>
-#include <stdlib.h>
 
 // libzstd's stable interface, as far as it is used here: what github.com/DataDog/zstd
-// compiles and links. Its own Go interface sets neither a window nor workers' jobs.
+// compiles and links. Its own Go interface sets no parameter but the level.
 typedef struct ZSTD_CCtx_s ZSTD_CCtx;
 typedef struct { void *dst; size_t size, pos; } ZSTD_outBuffer;
 typedef struct { const void *src; size_t size, pos; } ZSTD_inBuffer;
 ZSTD_CCtx *ZSTD_createCCtx(void);
 size_t ZSTD_freeCCtx(ZSTD_CCtx *);
 size_t ZSTD_CCtx_setParameter(ZSTD_CCtx *, int, int);
+size_t ZSTD_CCtx_setPledgedSrcSize(ZSTD_CCtx *, unsigned long long);
 size_t ZSTD_compressStream2(ZSTD_CCtx *, ZSTD_outBuffer *, ZSTD_inBuffer *, int);
 unsigned ZSTD_isError(size_t);
 const char *ZSTD_getErrorName(size_t);
@@ -33,10 +33,9 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"io"
 	"unsafe"
 
-	_ "github.com/DataDog/zstd" // libzstd itself, with threads
+	_ "github.com/DataDog/zstd" // libzstd itself
 )
 
 // ErrNoLibzstd says that this program was built without cgo: it can open and
@@ -47,7 +46,8 @@ var ErrNoLibzstd = errors.New("this program was built without libzstd (cgo) and 
 const (
 	zstdLevel     = 100
 	zstdWindowLog = 101
-	zstdWorkers   = 400
+	zstdChainLog  = 103
+	zstdLDM       = 160
 )
 
 const (
@@ -55,31 +55,50 @@ const (
 	zstdEnd      = 2
 )
 
-// zstdBuffer is what is handed to libzstd, and taken from it, at once.
-const zstdBuffer = 1 << 20
+// zstdStep is what is handed to libzstd, and taken from it, at once: after
+// each step the caller is asked whether it still wants the rest.
+const zstdStep = 1 << 20
 
-// libzstd is a stream of real libzstd, statically linked. Its version decides
-// the bytes of a part, so it is pinned in go.mod.
-type libzstd struct {
-	w       io.Writer
-	z       *C.ZSTD_CCtx
-	in, out unsafe.Pointer
-	held    int
-}
-
-// newCompressor starts a stream. How libzstd cuts its input into jobs follows from
-// level and window, and decides the bytes; how many of them run at once does not.
-func newCompressor(w io.Writer, p compression) (compressor, error) {
-	c := &libzstd{w: w, z: C.ZSTD_createCCtx(), in: C.malloc(zstdBuffer), out: C.malloc(zstdBuffer)}
-	for _, set := range []struct{ what, value int }{
-		{zstdLevel, p.level}, {zstdWindowLog, p.windowLog}, {zstdWorkers, p.workers},
-	} {
-		if err := zstdError(C.ZSTD_CCtx_setParameter(c.z, C.int(set.what), C.int(set.value))); err != nil {
-			c.Release()
-			return nil, fmt.Errorf("libzstd parameter %d: %w", set.what, err)
+// compress makes one frame of in, which says how long it is, with one thread.
+// libzstd's version decides its bytes, so it is pinned in go.mod.
+func compress(alive func() error, in []byte, p compression) ([]byte, error) {
+	z := C.ZSTD_createCCtx()
+	defer C.ZSTD_freeCCtx(z)
+	for _, set := range [][2]int{{zstdLevel, p.level}, {zstdWindowLog, p.windowLog}} {
+		if err := zstdError(C.ZSTD_CCtx_setParameter(z, C.int(set[0]), C.int(set[1]))); err != nil {
+			return nil, fmt.Errorf("libzstd parameter %d: %w", set[0], err)
 		}
 	}
-	return c, nil
+	if err := zstdError(C.ZSTD_CCtx_setPledgedSrcSize(z, C.ulonglong(len(in)))); err != nil {
+		return nil, err
+	}
+	var (
+		frame []byte
+		out   = make([]byte, zstdStep)
+		none  [1]byte // an address for nothing
+	)
+	for at := 0; ; {
+		if err := alive(); err != nil {
+			return nil, err
+		}
+		next, end := in[at:], C.int(zstdEnd)
+		if len(next) > zstdStep {
+			next, end = next[:zstdStep], zstdContinue
+		}
+		from := &none[0]
+		if len(next) > 0 {
+			from = &next[0]
+		}
+		var taken, given C.size_t
+		left := C.llcuda_step(z, unsafe.Pointer(&out[0]), zstdStep, unsafe.Pointer(from), C.size_t(len(next)), end, &taken, &given)
+		if err := zstdError(left); err != nil {
+			return nil, err
+		}
+		frame, at = append(frame, out[:given]...), at+int(taken)
+		if end == zstdEnd && left == 0 {
+			return frame, nil
+		}
+	}
 }
 
 func zstdError(code C.size_t) error {
@@ -87,49 +106,4 @@ func zstdError(code C.size_t) error {
 		return nil
 	}
 	return fmt.Errorf("libzstd: %s", C.GoString(C.ZSTD_getErrorName(code)))
-}
-
-func (c *libzstd) Write(p []byte) (int, error) {
-	n := 0
-	for n < len(p) {
-		took := copy(unsafe.Slice((*byte)(c.in), zstdBuffer)[c.held:], p[n:])
-		c.held, n = c.held+took, n+took
-		if c.held == zstdBuffer {
-			if err := c.drain(zstdContinue); err != nil {
-				return n, err
-			}
-		}
-	}
-	return n, nil
-}
-
-// Close ends the stream.
-func (c *libzstd) Close() error { return c.drain(zstdEnd) }
-
-// drain hands what is held to libzstd and writes what it gives, to the end of
-// the stream where that is asked for.
-func (c *libzstd) drain(end C.int) error {
-	for at := 0; ; {
-		var taken, given C.size_t
-		left := C.llcuda_step(c.z, c.out, zstdBuffer, unsafe.Add(c.in, at), C.size_t(c.held-at), end, &taken, &given)
-		if err := zstdError(left); err != nil {
-			return err
-		}
-		if _, err := c.w.Write(unsafe.Slice((*byte)(c.out), zstdBuffer)[:given]); err != nil {
-			return err
-		}
-		at += int(taken)
-		if at == c.held && (end == zstdContinue || left == 0) {
-			c.held = 0
-			return nil
-		}
-	}
-}
-
-// Release frees libzstd's memory.
-func (c *libzstd) Release() {
-	C.ZSTD_freeCCtx(c.z)
-	C.free(c.in)
-	C.free(c.out)
-	c.z, c.in, c.out = nil, nil, nil
 }

@@ -2,8 +2,9 @@
 # bench.sh: our time beside the rival's, on the files of the corpus, as ratios.
 # It measures and does not fail: what is slow is to be seen, and read with the
 # load of the machine, which is printed. RUNS (15) is how often ours runs, ONLY a
-# part of the names of the rows to run. DIST is what `llcuda-build build cpu` left;
-# without it the cell is built here, through the engine. The rows of build compile
+# part of the names of the rows to run. DIST is what `llcuda-build build cpu` left, or
+# build of another CELL where PART names that; without it cpu is built here, through
+# the engine. The rows of build compile
 # CELL (cpu: a quarter of an hour from nothing, twice) in the image that the matrix
 # names or its stand-in, and change FILE of it; with CCACHE, a tar of `llcuda-build
 # ccache save`, both sides begin with what is in it, and there is no row from nothing.
@@ -18,7 +19,7 @@ only=${ONLY:-}
 export LLCUDA_ENGINE_HOLDER=bench-$$ LLCUDA_ENGINE_HOLDER_PID=$$
 work=$(mktemp -d "${TMPDIR:-/tmp}/llcuda-bench-XXXXXX")
 trap 'engine/down.sh >&2 || true; rm -rf "$work"' EXIT
-args=(-corpus "$CACHE/corpus" -bin "$ROOT/bin/llcuda-build" -matrix matrix/cuda.yaml -runs "${RUNS:-15}" -only "$only")
+args=(-corpus "$CACHE/corpus" -bin "$ROOT/bin/llcuda-build" -matrix matrix/cuda.yaml -runs "${RUNS:-15}" -only "$only" -part "${PART:-cpu}")
 dist=${DIST:-} builds=
 [[ build != *"$only"* ]] || builds=1
 [[ $only != build* ]] || builds=1

@@ -255,8 +255,7 @@ func partOf(name, cell string) bool {
 	return ok && len(hex) == 12 && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
-// draftPacking packs the 136 MB of one SM in half a second, into some half more bytes:
-// with a small window libzstd's jobs are small, and all cores have one.
+// draftPacking packs the 136 MB of one SM in half a second, into some half more bytes.
 var draftPacking = bundles.PackOptions{Level: 1, WindowLog: 22}
 
 // packing is how parts are packed.

@@ -96,12 +96,12 @@ func readPart(ctx context.Context, open opener, o bundles.UnpackOptions, tool *v
 	return p, nil
 }
 
-// besideWindow is how much memory a packed part may take beside the decoder's
-// window; the collector works harder rather than take more.
-const besideWindow = 48 << 20
+// besideReading is how much memory a packed part may take beside what reading it
+// takes; the collector works harder rather than take more.
+const besideReading = 48 << 20
 
 func boundMemory() {
-	if limit := int64(bundles.DefaultMaxWindow + besideWindow); debug.SetMemoryLimit(-1) > limit {
+	if limit := bundles.MemoryToRead() + besideReading; debug.SetMemoryLimit(-1) > limit {
 		debug.SetMemoryLimit(limit)
 	}
 }

@@ -50,9 +50,9 @@
 // with the user's rights. Hard links mean that a file changed in place in a
 // bundle is changed in its part too; mending therefore hashes the part first.
 //
-// Memory: unpacking takes the window of the part, 128 MiB for one that
-// llcuda-build packed and for no part more, and a few megabytes; a download over
-// several connections takes 32 MiB (package fetch). Neither grows with the part, nor
+// Memory: unpacking takes bundles.MemoryToRead, 144 MiB with two processors and
+// 240 with four or more, where a part is that large; a download over several
+// connections takes 32 MiB (package fetch). Neither grows with the part, nor
 // with their number: one is unpacked and one downloaded at a time.
 //
 // It does not choose a bundle, does not know where parts come from, and does

@@ -13,8 +13,8 @@ type turns struct {
 	// line is closed when the part before has all its bytes: two downloads at
 	// once would share one line.
 	line chan struct{}
-	// decoder is closed when the part before is unpacked: each decoder takes a
-	// window of 128 MiB.
+	// decoder is closed when the part before is unpacked: reading two would take
+	// the memory of bundles.MemoryToRead twice, and has the same processors.
 	decoder chan struct{}
 }
 
@@ -58,7 +58,7 @@ func (w *session) addParts(ctx context.Context, in InstallInput, parts []wantedP
 				return
 			}
 			if i+1 < len(parts) {
-				runtime.GC() // the window that the next decoder takes is this one's
+				runtime.GC() // the buffers that the next decoder takes are this one's
 			}
 			close(next.decoder)
 			pass()

@@ -22,11 +22,11 @@ const installRuns = 3
 
 // installFrom installs a release from a server of this process that sends line
 // bytes a second in all and each to a connection, 0 = as fast as it goes. Each
-// of parts is the files of one part of the bundle: the app's, then the runtime's.
+// of parts is what one part of the bundle is made of: the app's, then the runtime's.
 // The rival is the slower of what has to be done anyway: curl, which only
 // downloads, and tar, which only unpacks. The aim is a ratio of 0.91: at most
 // 1.1 times as long as the slower of the two.
-func installFrom(line, each float64, parts ...[]string) func(context.Context, bench) (samples, samples, string, error) {
+func installFrom(line, each float64, parts ...folder) func(context.Context, bench) (samples, samples, string, error) {
 	return func(ctx context.Context, b bench) (ours, rival samples, name string, err error) {
 		dir, key, packed, err := b.release(ctx, parts)
 		if err != nil {
@@ -80,10 +80,11 @@ func installFrom(line, each float64, parts ...[]string) func(context.Context, be
 
 // release makes a signed release of one bundle with these parts, once, and gives
 // the names of its packed parts.
-func (b bench) release(ctx context.Context, parts [][]string) (dir, key string, packed []string, err error) {
-	dir = filepath.Join(b.work, fmt.Sprintf("release-%d", len(parts)))
-	for i := range parts {
-		packed = append(packed, fmt.Sprintf("bench-%d-of-%d.tar.zst", i, len(parts)))
+func (b bench) release(ctx context.Context, parts []folder) (dir, key string, packed []string, err error) {
+	dir = filepath.Join(b.work, "release")
+	for _, part := range parts {
+		dir += "-" + part.name
+		packed = append(packed, fmt.Sprintf("bench-%s-of-%d.tar.zst", part.name, len(parts)))
 	}
 	keyFile := dir + ".pub"
 	if text, err := os.ReadFile(keyFile); err == nil {
@@ -94,8 +95,8 @@ func (b bench) release(ctx context.Context, parts [][]string) (dir, key string, 
 	}
 	m := bundles.Manifest{Schema: 1, Release: "v1", Sequence: 1, Tool: "bench", Parts: map[string]bundles.Part{}}
 	cell := bundles.Bundle{ID: "cpu", Cell: "cpu", Platform: "linux/amd64", Image: bundles.Image{Ref: "host"}}
-	for i, files := range parts {
-		digest, part, err := b.packPart(ctx, files, filepath.Join(dir, "v1", packed[i]))
+	for i, from := range parts {
+		digest, part, err := b.packPart(ctx, from, filepath.Join(dir, "v1", packed[i]))
 		if err != nil {
 			return "", "", nil, err
 		}
@@ -131,16 +132,16 @@ func (b bench) release(ctx context.Context, parts [][]string) (dir, key string, 
 	return dir, key, packed, nil
 }
 
-// packPart packs files of the corpus into out, in a process of its own: what it
+// packPart packs a folder into out, in a process of its own: what it
 // needs would count as that of whoever is started from here (getrusage gives a
 // child the peak of the process it was forked from).
-func (b bench) packPart(ctx context.Context, files []string, out string) (digest string, part bundles.Part, err error) {
+func (b bench) packPart(ctx context.Context, f folder, out string) (digest string, part bundles.Part, err error) {
 	name := filepath.Base(out)
-	from, err := b.linked(strings.TrimSuffix(name, ".tar.zst"), files...)
+	from, err := f.dir(b, strings.TrimSuffix(name, ".tar.zst"))
 	if err != nil {
 		return "", bundles.Part{}, err
 	}
-	packing, err := b.pack(3, from, out)
+	packing, err := b.pack(f.level, from, out)
 	if err != nil {
 		return "", bundles.Part{}, err
 	}

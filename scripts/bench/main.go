@@ -20,10 +20,10 @@ import (
 // bench is where things are and how often they run.
 type bench struct {
 	corpus, bin, matrix string
-	// dist is what build left: a folder with the cpu bundle.
-	dist string
-	runs int
-	work string
+	// dist is what build left; part is the cell in it whose part is packed, and installed.
+	dist, part string
+	runs       int
+	work       string
 	// build is what the rows of build build. With ccache, a tar, both sides start from
 	// the compilers' outputs in it, in place of an hour of compiling.
 	build    building
@@ -46,7 +46,8 @@ func run(ctx context.Context, args []string) error {
 	f.StringVar(&b.corpus, "corpus", "", "the corpus's `DIR`")
 	f.StringVar(&b.bin, "bin", "", "llcuda-build, `FILE`")
 	f.StringVar(&b.matrix, "matrix", "", "the matrix, `FILE`")
-	f.StringVar(&b.dist, "dist", "", "what build left of the cpu cell, `DIR`")
+	f.StringVar(&b.dist, "dist", "", "what build left, `DIR`")
+	f.StringVar(&b.part, "part", "cpu", "the `CELL` in there whose part is packed, unpacked and installed")
 	f.StringVar(&b.build.source, "source", "", "what the rows of build build, `DIR`")
 	f.StringVar(&b.build.cell, "cell", "cpu", "the `CELL` that they build")
 	f.StringVar(&b.build.image, "image", "", "the image that they build in, `TOOLKIT=REF`")

@@ -21,11 +21,25 @@ const (
 	lib159 = "npm/node-llama-cpp-linux-x64-cuda-3.22.1/package/bins/linux-x64-cuda/libggml-cuda.so"
 )
 
+// folder is what a part is made of, and how it is packed.
+type folder struct {
+	name  string
+	level int // 0 = as a release is
+	// dir makes it, its files under names that begin with prefix where they can.
+	dir func(b bench, prefix string) (string, error)
+}
+
+// filesOf is a folder of files of the corpus. At level 3 they are not waited for.
+func filesOf(name string, files ...string) folder {
+	return folder{name, 3, func(b bench, prefix string) (string, error) { return b.linked(prefix, files...) }}
+}
+
 // What the parts of a bundle are made of.
 var (
-	whole   = []string{lib374, lib159}
-	larger  = []string{lib374}
-	smaller = []string{lib159}
+	whole    = filesOf("both", lib374, lib159)
+	larger   = filesOf("larger", lib374)
+	smaller  = filesOf("smaller", lib159)
+	released = folder{name: "cell", dir: func(b bench, _ string) (string, error) { return b.cell() }}
 )
 
 // rivalRuns is how often a rival that takes seconds runs.
@@ -37,9 +51,9 @@ var rows = []row{
 	{what: "inspect, 1.6 GB folder with cuBLAS", measure: inspectFolder},
 	{what: "verify, packed part of 533 MB", measure: verifyPart},
 	{what: "pack, 20 MB of CPU backends", measure: packBackends},
-	{what: "pack, the cpu part", measure: packCell},
+	{what: "pack, the part of a cell", measure: packCell},
 	{what: "pack, 374 MB library", measure: packLibrary, big: true},
-	{what: "unpack, the cpu part", measure: unpackCell},
+	{what: "unpack, the part of a cell", measure: unpackCell},
 	{what: "unpack, 374 MB library", measure: unpackLibrary},
 	{what: "build, from nothing", measure: buildCold},
 	{what: "build --draft, one file changed", measure: buildDraft},
@@ -50,6 +64,8 @@ var rows = []row{
 	{what: "install, 533 MB, 8 MB/s a connection", measure: installFrom(0, 8e6, whole)},
 	{what: "install, two parts of 374 and 159 MB, no limit", measure: installFrom(0, 0, larger, smaller)},
 	{what: "install, two parts of 374 and 159 MB, a line of 125 MB/s", measure: installFrom(125e6, 0, larger, smaller)},
+	{what: "install, the part of a cell, no limit", measure: installFrom(0, 0, released)},
+	{what: "install, the part of a cell, a line of 125 MB/s", measure: installFrom(125e6, 0, released)},
 	{what: "serve to the first answer, on the CPU", measure: serveModel},
 }
 
