@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"runtime"
 	"slices"
@@ -224,7 +225,7 @@ func (f *frameReader) split(r io.Reader) {
 			return
 		}
 		rest, err := buf.readFrame(r, f.d.maxWindow)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			f.d.put(buf)
 			return
 		}
@@ -250,7 +251,7 @@ func (f *frameReader) split(r io.Reader) {
 func (buf *buffer) readFrame(r io.Reader, maxWindow uint64) (rest io.Reader, err error) {
 	buf.packed = slices.Grow(buf.packed[:0], sizeFrame)[:sizeFrame]
 	n, err := fill(r, buf.packed)
-	if n == 0 && err == io.EOF {
+	if n == 0 && errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	begun := bytes.NewReader(bytes.Clone(buf.packed[:n]))
@@ -264,7 +265,7 @@ func (buf *buffer) readFrame(r io.Reader, maxWindow uint64) (rest io.Reader, err
 	} else {
 		rest = io.MultiReader(begun, r)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return rest, nil

@@ -274,7 +274,7 @@ func (b *entryReader) WriteTo(w io.Writer) (written int64, err error) {
 			b.tell(n)
 		}
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return written, nil
 	}
 	b.err = err
