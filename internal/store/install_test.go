@@ -80,6 +80,11 @@ func TestAPartWithoutAnUnpackedSizeIsUnpackedWhenItsBytesAreProved(t *testing.T)
 
 func TestAPartIsUnpackedWhileItComes(t *testing.T) {
 	r, s := newRelease(t), newStore(t)
+	// Unpacked are whole frames of 32 MiB, so there has to be more than one.
+	files, want := appFiles(1), merged(1)
+	files["large"] = strings.Repeat("0123456789abcdef", 40<<16)
+	want["large"] = files["large"]
+	r.m.Bundles[0].App = r.add(t, bundles.PartApp, "app-large.tar.zst", files)
 	in := r.input()
 	app := r.m.Parts[r.m.Bundles[0].App]
 	unpacking := make(chan struct{})
@@ -97,7 +102,7 @@ func TestAPartIsUnpackedWhileItComes(t *testing.T) {
 			io.Closer
 		}{io.MultiReader(io.LimitReader(body, total-1), waitFor(unpacking), body), body}, total, nil
 	}
-	wantTree(t, install(t, s, in).Dir, merged(1))
+	wantTree(t, install(t, s, in).Dir, want)
 }
 
 // waitFor is a reader without bytes, whose end comes when c is closed.
