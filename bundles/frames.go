@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"runtime"
 	"slices"
@@ -225,7 +224,7 @@ func (f *frameReader) split(r io.Reader) {
 			return
 		}
 		rest, err := buf.readFrame(r, f.d.maxWindow)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
 			f.d.put(buf)
 			return
 		}
@@ -251,7 +250,7 @@ func (f *frameReader) split(r io.Reader) {
 func (buf *buffer) readFrame(r io.Reader, maxWindow uint64) (rest io.Reader, err error) {
 	buf.packed = slices.Grow(buf.packed[:0], sizeFrame)[:sizeFrame]
 	n, err := fill(r, buf.packed)
-	if n == 0 && errors.Is(err, io.EOF) {
+	if n == 0 && err == io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
 		return nil, err
 	}
 	begun := bytes.NewReader(bytes.Clone(buf.packed[:n]))
@@ -265,7 +264,7 @@ func (buf *buffer) readFrame(r io.Reader, maxWindow uint64) (rest io.Reader, err
 	} else {
 		rest = io.MultiReader(begun, r)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
 		return nil, err
 	}
 	return rest, nil
