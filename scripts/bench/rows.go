@@ -159,7 +159,7 @@ func verifyPart(ctx context.Context, b bench) (ours, rival samples, _ string, er
 		return nil, nil, "", err
 	}
 	theirs := append([]command{{argv: []string{"tar", "-I", "zstd -d --long=27", "-xf", part, "-C", out}}},
-		lists(b.cuobjdump(), filepath.Join(out, "0-libggml-cuda.so"), filepath.Join(out, "1-libggml-cuda.so"))...)
+		lists(b.cuobjdump(), filepath.Join(out, "part-0-libggml-cuda.so"), filepath.Join(out, "part-1-libggml-cuda.so"))...)
 	rival, err = times(ctx, rivalRuns, empty, theirs...)
 	return ours, rival, "tar -x, cuobjdump", err
 }
