@@ -205,8 +205,7 @@ func TestADecoderTakesOneArchiveAfterTheOther(t *testing.T) {
 	_, data, p := manyFrames(t)
 	stream := append([]byte{0x51, 0x2A, 0x4D, 0x18, 0, 0, 0, 0}, data...)
 	o := UnpackOptions{MaxBytes: p.Unpacked}
-	d, err := newFrameDecoder(o)
-	must(t, err)
+	d := newFrameDecoder(o)
 	defer d.Close()
 	o.decoder = d
 	stop := errors.New("seen enough")
@@ -222,8 +221,15 @@ func TestADecoderTakesOneArchiveAfterTheOther(t *testing.T) {
 			}
 		}
 	}
-	if len(d.free) != cap(d.free) {
-		t.Errorf("%d of %d buffers came back", len(d.free), cap(d.free))
+	if w := d.workers; len(w.used)+len(w.unmade) != cap(w.used) {
+		t.Errorf("of %d workers %d came back, and %d were never needed", cap(w.used), len(w.used), len(w.unmade))
+	}
+	for len(d.workers.used) > 0 {
+		w := <-d.workers.used
+		if p := w.pieces; len(p.used)+len(p.unmade) != cap(p.used) {
+			t.Errorf("of %d buffers %d came back, and %d were never needed", cap(p.used), len(p.used), len(p.unmade))
+		}
+		w.z.Close()
 	}
 }
 

@@ -42,9 +42,7 @@ func ReadMembers(ctx context.Context, open func(context.Context) (io.ReadCloser,
 	visit func(e Entry, r io.ReaderAt) error) (contents string, err error) {
 	m := &memberReader{visit: visit, quit: make(chan struct{}), visited: map[string]bool{}}
 	defer m.stop()
-	if o.decoder, err = newFrameDecoder(o); err != nil {
-		return "", fmt.Errorf("reading archive %s: %w", o.Name, err)
-	}
+	o.decoder = newFrameDecoder(o)
 	defer o.decoder.Close()
 	var t *tree
 	for pass := 1; ; pass++ {

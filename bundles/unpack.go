@@ -25,8 +25,9 @@ import (
 // after the end. Links are made last, so nothing is ever written through one.
 //
 // Frames as Pack makes them are decompressed side by side, one on each processor
-// and four at most, while what came before is hashed and written. The memory for
-// that is MemoryToRead; an archive made by another program is read with its own window.
+// and three at most, while they come and while what came before is hashed and
+// written. The memory for that is MemoryToRead; an archive made by another program
+// is read with its own window.
 //
 // Where it fails, dir holds what had been written: it is the caller's staging
 // folder, and the caller's to remove.

@@ -101,10 +101,7 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 	}
 	d := o.decoder
 	if d == nil {
-		var err error
-		if d, err = newFrameDecoder(o); err != nil {
-			return nil, broken(err)
-		}
+		d = newFrameDecoder(o)
 		defer d.Close()
 	}
 	z := d.open(aliveReader{r, ctx.Err})
@@ -116,7 +113,7 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		t    = newTree()
 		sum  int64
 		done int64
-		buf  []byte
+		bufs = newBufs()
 	)
 	for {
 		before := plain.read
@@ -161,7 +158,7 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		if sum += e.Size; sum > o.MaxBytes || sum < 0 {
 			return nil, hostile(h.Name, "unpacks to more than the %d bytes allowed", o.MaxBytes)
 		}
-		body := &entryReader{r: tr, buf: &buf, h: sha256.New(), tell: func(n int) {
+		body := &entryReader{r: tr, bufs: bufs, h: sha256.New(), tell: func(n int) {
 			done += int64(n)
 			if o.Progress != nil {
 				o.Progress(done, given.MaxBytes)
@@ -237,7 +234,7 @@ type entryReader struct {
 	r    io.Reader
 	h    hash.Hash
 	tell func(n int)
-	buf  *[]byte // of the walk, made when it is needed
+	bufs *pool[[]byte] // of the walk
 	err  error
 }
 
@@ -253,20 +250,26 @@ func (b *entryReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteTo is io.WriterTo: the next piece is hashed while it is written, which one
-// core does not do as fast as several decompress.
+// WriteTo is io.WriterTo: what was read is hashed while it is written and more is
+// read, which one core does not do as fast as several decompress.
 func (b *entryReader) WriteTo(w io.Writer) (written int64, err error) {
-	if *b.buf == nil {
-		*b.buf = make([]byte, 1<<20)
-	}
+	pieces := make(chan []byte, hashedBehind)
+	var hashing sync.WaitGroup
+	hashing.Go(func() {
+		for p := range pieces {
+			b.h.Write(p)
+			b.bufs.put(p)
+		}
+	})
+	defer hashing.Wait()
+	defer close(pieces)
 	for err == nil {
+		buf, _ := b.bufs.get(nil)
 		var n int
-		n, err = fill(b.r, *b.buf)
-		piece := (*b.buf)[:n]
-		var hashing sync.WaitGroup
-		hashing.Go(func() { b.h.Write(piece) })
+		n, err = fill(b.r, buf[:cap(buf)])
+		piece := buf[:n]
 		k, werr := w.Write(piece)
-		hashing.Wait()
+		pieces <- piece
 		if written += int64(k); werr != nil {
 			return written, werr
 		}
@@ -279,6 +282,13 @@ func (b *entryReader) WriteTo(w io.Writer) (written int64, err error) {
 	}
 	b.err = err
 	return written, err
+}
+
+// hashedBehind is how many pieces the hash of a file may be behind what is written.
+const hashedBehind = 4
+
+func newBufs() *pool[[]byte] {
+	return newPool(hashedBehind, func() []byte { return make([]byte, pieceSize) })
 }
 
 // fill reads until p is full, and says what ended it before.

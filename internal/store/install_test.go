@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,22 +68,21 @@ func TestAPartWithoutAnUnpackedSizeIsUnpackedWhenItsBytesAreProved(t *testing.T)
 	app.Unpacked = 0
 	r.m.Parts[r.m.Bundles[0].App] = app
 	in := r.input()
-	var before int64
+	var here atomic.Int64 // the part behind it comes meanwhile
 	in.Unpacking = func(part string, _, _ int64) {
-		if part == app.Name && before < app.Size {
-			t.Errorf("unpacked with %d of %d bytes here", before, app.Size)
+		if n := here.Load(); part == app.Name && n < app.Size {
+			t.Errorf("unpacked with %d of %d bytes here", n, app.Size)
 		}
 	}
-	in.Progress = func(done, _ int64) { before = done }
+	in.Progress = func(done, _ int64) { here.Store(done) }
 	wantTree(t, install(t, s, in).Dir, merged(1))
 	wantNames(t, s, oneInstalled...)
 }
 
 func TestAPartIsUnpackedWhileItComes(t *testing.T) {
 	r, s := newRelease(t), newStore(t)
-	// Unpacked are whole frames of 32 MiB, so there has to be more than one.
 	files, want := appFiles(1), merged(1)
-	files["large"] = strings.Repeat("0123456789abcdef", 40<<16)
+	files["large"] = strings.Repeat("0123456789abcdef", 4<<16)
 	want["large"] = files["large"]
 	r.m.Bundles[0].App = r.add(t, bundles.PartApp, "app-large.tar.zst", files)
 	in := r.input()
@@ -100,16 +100,23 @@ func TestAPartIsUnpackedWhileItComes(t *testing.T) {
 		return struct {
 			io.Reader
 			io.Closer
-		}{io.MultiReader(io.LimitReader(body, total-1), waitFor(unpacking), body), body}, total, nil
+		}{io.MultiReader(io.LimitReader(body, total-1), waitFor{t, unpacking}, body), body}, total, nil
 	}
 	wantTree(t, install(t, s, in).Dir, want)
 }
 
 // waitFor is a reader without bytes, whose end comes when c is closed.
-type waitFor chan struct{}
+type waitFor struct {
+	t *testing.T
+	c <-chan struct{}
+}
 
 func (w waitFor) Read([]byte) (int, error) {
-	<-w
+	select {
+	case <-w.c:
+	case <-time.After(20 * time.Second):
+		w.t.Error("nothing was unpacked of the bytes that are here")
+	}
 	return 0, io.EOF
 }
 
