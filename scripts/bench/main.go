@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "WHAT\tOURS: BEST\tMEDIAN\tCPU\tMEMORY\tTHE RIVAL\tBEST\tMEDIAN\tCPU\tRATIO\tOF CPU\tLOAD")
 	for _, row := range rows {
-		if !strings.Contains(row.what, *only) || row.big && !*big {
+		if !strings.Contains(row.what, *only) || row.big && !*big || row.lean && b.leanPart() == "" {
 			continue
 		}
 		if err := ctx.Err(); err != nil {

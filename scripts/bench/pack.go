@@ -59,6 +59,21 @@ func (b bench) cell() (string, error) {
 	return filepath.Join(b.dist, "cells", b.part), nil
 }
 
+// leanPart is the packed lean runtime that build left, "" where it left none.
+func (b bench) leanPart() string {
+	parts, _ := filepath.Glob(filepath.Join(b.dist, "*-lean-*.tar.zst"))
+	if b.dist == "" || len(parts) == 0 {
+		return ""
+	}
+	return parts[0]
+}
+
+// leanRuntime unpacks it under a name of its own.
+func (b bench) leanRuntime(prefix string) (string, error) {
+	dir := filepath.Join(b.work, prefix)
+	return dir, unpack(context.Background(), b.leanPart(), dir)
+}
+
 func packCell(ctx context.Context, b bench) (ours, rival samples, _ string, err error) {
 	dir, err := b.cell()
 	if err != nil {

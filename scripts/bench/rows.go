@@ -13,6 +13,8 @@ type row struct {
 	measure func(ctx context.Context, b bench) (ours, rival samples, rivalName string, err error)
 	// big rows take minutes and run only with -big.
 	big bool
+	// lean rows need a lean runtime in DIST, and run only where there is one.
+	lean bool
 }
 
 // Files of docs/corpus.md.
@@ -40,6 +42,7 @@ var (
 	larger   = filesOf("larger", lib374)
 	smaller  = filesOf("smaller", lib159)
 	released = folder{name: "cell", dir: func(b bench, _ string) (string, error) { return b.cell() }}
+	lean     = folder{name: "lean", dir: bench.leanRuntime}
 )
 
 // rivalRuns is how often a rival that takes seconds runs.
@@ -66,6 +69,7 @@ var rows = []row{
 	{what: "install, two parts of 374 and 159 MB, a line of 125 MB/s", measure: installFrom(125e6, 0, larger, smaller)},
 	{what: "install, the part of a cell, no limit", measure: installFrom(0, 0, released)},
 	{what: "install, the part of a cell, a line of 125 MB/s", measure: installFrom(125e6, 0, released)},
+	{what: "install, the part of a cell and its lean runtime, a line of 125 MB/s", measure: installFrom(125e6, 0, released, lean), lean: true},
 	{what: "serve to the first answer, on the CPU", measure: serveModel},
 }
 
