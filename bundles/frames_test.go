@@ -273,3 +273,39 @@ func TestPackEndsInTheMiddleOfAFrame(t *testing.T) {
 		t.Errorf("error %v, want the context's", err)
 	}
 }
+
+// FuzzFrames: what is read frame by frame is what any zstd reads, or an error.
+func FuzzFrames(f *testing.F) {
+	dir := f.TempDir()
+	must(f, os.WriteFile(filepath.Join(dir, "LICENSE"), []byte(strings.Repeat("as is, ", 600)), 0o644))
+	var part bytes.Buffer
+	_, err := Pack(context.Background(), dir, &part, PackOptions{Level: 1, frame: 2 << 10})
+	must(f, err)
+	data := part.Bytes()
+	f.Add(data)
+	f.Add(data[sizeFrame:])
+	f.Add(data[:len(data)-5])
+	f.Add(append(slices.Clone(data), data...))
+	f.Add(append(slices.Clone(data), squeeze(f, []byte("a stream behind them"))...))
+	f.Add(append(appendSizeFrame(nil, 100), squeeze(f, bytes.Repeat([]byte{7}, 99))...))
+	const most = 1 << 20
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d := newFrameDecoder(UnpackOptions{MaxWindow: most})
+		defer d.Close()
+		r := d.open(bytes.NewReader(data))
+		got, err := io.ReadAll(io.LimitReader(r, most))
+		r.stop()
+		if w := d.workers; len(w.used)+len(w.unmade) != cap(w.used) {
+			t.Errorf("of %d workers %d came back, and %d were never needed", cap(w.used), len(w.used), len(w.unmade))
+		}
+		if err != nil {
+			return
+		}
+		z, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderMaxWindow(most), zstd.WithDecoderConcurrency(1))
+		must(t, err)
+		defer z.Close()
+		if want, err := io.ReadAll(io.LimitReader(z, most)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, as a stream %d (%v)", len(got), len(want), err)
+		}
+	})
+}
