@@ -9,7 +9,8 @@
 //	part        → Unpack  → folder                 + digest of what was written
 //
 // A part is a tar in zstd frames of 32 MiB, each of which stands alone (frames.go):
-// packing and unpacking use all processors, and every zstd reads it.
+// packing uses all processors, unpacking three of them (frameread.go), and every zstd
+// reads it.
 //
 // # Who is trusted, and for what
 //
