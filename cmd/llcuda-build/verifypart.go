@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -48,7 +47,7 @@ func openFile(path string) opener {
 // files with device code are copied to a temporary folder, one at a time, for
 // the tool to read.
 func readPart(ctx context.Context, open opener, o bundles.UnpackOptions, tool *verify.Tool) (partRead, error) {
-	boundMemory()
+	cli.BoundMemory(bundles.MemoryToRead() + besideReading)
 	p := partRead{report: facts.Report{Schema: facts.Schema, Files: []facts.File{}}}
 	var faults []error
 	contents, err := bundles.ReadMembers(ctx, open, o, func(e bundles.Entry, r io.ReaderAt) error {
@@ -97,14 +96,8 @@ func readPart(ctx context.Context, open opener, o bundles.UnpackOptions, tool *v
 }
 
 // besideReading is how much memory a packed part may take beside what reading it
-// takes; the collector works harder rather than take more.
+// takes.
 const besideReading = 48 << 20
-
-func boundMemory() {
-	if limit := bundles.MemoryToRead() + besideReading; debug.SetMemoryLimit(-1) > limit {
-		debug.SetMemoryLimit(limit)
-	}
-}
 
 // askAboutCopy puts one file on disk for cuobjdump, and takes it away again.
 func askAboutCopy(ctx context.Context, t verify.Tool, f facts.File, r io.ReaderAt) ([]verify.Miss, error) {

@@ -242,6 +242,10 @@ func thisHost(s *cli.Streams) hostReader {
 	}
 }
 
+// besideReading is how much memory an install may take beside what reading a part
+// takes: a download over several connections has 32 MiB (package fetch).
+const besideReading = 64 << 20
+
 // install brings the picked bundle into the store.
 func install(ctx context.Context, s *cli.Streams, st *store.Store, p picked, o pickOptions, asJSON bool) (store.Installed, error) {
 	if p.bundle.Source.Fixture {
@@ -268,6 +272,7 @@ func install(ctx context.Context, s *cli.Streams, st *store.Store, p picked, o p
 		Progress: show.downloaded, Unpacking: show.unpacked,
 		Waiting: func(pid int) { progress.Printf("llcuda-run: waiting for another install to finish (pid %d)", pid) },
 	}
+	cli.BoundMemory(bundles.MemoryToRead() + besideReading)
 	installed, err := st.Install(ctx, in)
 	if err != nil {
 		progress.Finish(p.bundle.ID, "") // so that the error has a line of its own
