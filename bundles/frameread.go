@@ -20,7 +20,7 @@ type frameDecoder struct {
 }
 
 // maxDecoders bounds how many frames are in memory at the same time. What one
-// thread hashes and writes, three decompress (docs/performance.md, "Frames").
+// thread hashes and writes, three decompress (docs/performance.md, "While it comes").
 const maxDecoders = 3
 
 func decoders() int { return min(runtime.GOMAXPROCS(0), maxDecoders) }

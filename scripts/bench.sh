@@ -3,8 +3,8 @@
 # It measures and does not fail: what is slow is to be seen, and read with the
 # load of the machine, which is printed. RUNS (15) is how often ours runs, ONLY a
 # part of the names of the rows to run. DIST is what `llcuda-build build cpu` left, or
-# build of another CELL where PART names that; without it cpu is built here, through
-# the engine. The rows of build compile
+# build of another CELL where PART names that, and with a lean runtime in it there is
+# a row of both; without DIST cpu is built here, through the engine. The rows of build compile
 # CELL (cpu: a quarter of an hour from nothing, twice) in the image that the matrix
 # names or its stand-in, and change FILE of it; with CCACHE, a tar of `llcuda-build
 # ccache save`, both sides begin with what is in it, and there is no row from nothing.
