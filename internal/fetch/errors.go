@@ -175,23 +175,6 @@ func (e *ChangedError) Error() string { return e.URL + ": the file changed while
 // OutOfRange marks the error for File: what is there is of another file.
 func (e *ChangedError) OutOfRange() bool { return true }
 
-// RedirectError says that a host sends requests on and on, or to where no
-// request may go.
-type RedirectError struct{ URL, Why string }
-
-func (e *RedirectError) Error() string { return e.URL + ": refused: " + e.Why }
-
-// Permanent says that asking again is pointless.
-func (e *RedirectError) Permanent() bool { return true }
-
-// Hint says what to do.
-func (e *RedirectError) Hint() string {
-	return "the server is set up wrongly, or a login page stands between: check the address (--from) in a browser"
-}
-
-// ExitCode is 4: download or verification failed.
-func (e *RedirectError) ExitCode() int { return exitCode }
-
 // stallError is the watchdog's.
 type stallError struct{ after time.Duration }
 

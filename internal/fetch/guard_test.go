@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/waqasm86/llcuda/internal/httpsafe"
 )
 
 // getter makes requests with a secret in them.
@@ -65,7 +67,7 @@ func TestARedirectLoopIsFinal(t *testing.T) {
 		return true
 	}
 	_, err := File(t.Context(), s.options(t))
-	var loop *RedirectError
+	var loop *httpsafe.RedirectError
 	var u *UnfinishedError
 	if !errors.As(err, &loop) || !errors.As(err, &u) || u.Hint() != loop.Hint() || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v", err)
@@ -82,7 +84,7 @@ func TestHTTPSIsNotLeftForHTTP(t *testing.T) {
 	o := plain.options(t)
 	o.Open = HTTP(safe.Client(), getter(safe.URL))
 	_, err := File(t.Context(), o)
-	var refused *RedirectError
+	var refused *httpsafe.RedirectError
 	if !errors.As(err, &refused) || plain.count() != 0 {
 		t.Errorf("got %v", err)
 	}

@@ -12,57 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestContentRange(t *testing.T) {
-	for _, c := range []struct {
-		in           string
-		start, total int64
-		ok           bool
-	}{
-		{"bytes 5-9/10", 5, 10, true},
-		{"bytes 0-0/1", 0, 1, true},
-		{"bytes 5-9/*", 5, -1, true},
-		{"bytes */10", 0, 0, false},
-		{"bytes 5-9/4", 0, 0, false},
-		{"bytes -5-9/10", 0, 0, false},
-		{"items 5-9/10", 0, 0, false},
-		{"bytes 99999999999999999999-1/1", 0, 0, false},
-		{"", 0, 0, false},
-	} {
-		start, total, err := contentRange(c.in)
-		if (err == nil) != c.ok || start != c.start || total != c.total {
-			t.Errorf("%q: %d of %d, %v", c.in, start, total, err)
-		}
-	}
-}
-
-func FuzzContentRange(f *testing.F) {
-	for _, s := range []string{"bytes 5-9/10", "bytes 5-9/*", "bytes */10", "bytes -", "bytes 1-/"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		start, total, err := contentRange(s)
-		if err == nil && (start < 0 || total != -1 && total < start) {
-			t.Errorf("%q: %d of %d", s, start, total)
-		}
-	})
-}
-
-func TestRetryAfterForms(t *testing.T) {
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	for in, want := range map[string]time.Duration{
-		"":                              0,
-		"7":                             7 * time.Second,
-		"-7":                            0,
-		"soon":                          0,
-		"Mon, 23 Nov 2026 12:01:00 GMT": time.Minute,
-		"Mon, 23 Nov 2026 11:59:00 GMT": 0,
-	} {
-		if got := parseRetryAfter(in, now); got != want {
-			t.Errorf("%q: %s, want %s", in, got, want)
-		}
-	}
-}
-
 func TestBackoffGrowsAndIsBounded(t *testing.T) {
 	base := 100 * time.Millisecond
 	for n, want := range map[int]time.Duration{1: base, 2: 2 * base, 3: 4 * base, 5: 16 * base, 6: 30 * base, 1000: 30 * base} {

@@ -105,22 +105,6 @@ func (e *RateLimitError) Hint() string {
 // ExitCode is 4: download or verification failed.
 func (e *RateLimitError) ExitCode() int { return 4 }
 
-// RedirectError says that a host sends requests on and on, or to where none may go.
-type RedirectError struct{ URL, Why string }
-
-func (e *RedirectError) Error() string { return e.URL + ": refused: " + e.Why }
-
-// Permanent says that asking again is pointless.
-func (e *RedirectError) Permanent() bool { return true }
-
-// Hint says what to do.
-func (e *RedirectError) Hint() string {
-	return "the server is set up wrongly, or a login page stands between: check the address (--from) in a browser"
-}
-
-// ExitCode is 4: download or verification failed.
-func (e *RedirectError) ExitCode() int { return 4 }
-
 // PageError says that a host sent a web page, with a status that promised a file.
 type PageError struct{ URL string }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/internal/httpsafe"
 )
 
 // hub is one repository of GitHub as a publisher uses it. go-github makes the
@@ -61,7 +62,7 @@ func newHub(to GitHubTarget, log io.Writer) (*hub, error) {
 		t.ResponseHeaderTimeout = 5 * time.Minute
 		client = &http.Client{Transport: t}
 	}
-	client = guarded(client)
+	client = httpsafe.Guard(client)
 	client.Transport = bounded{client.Transport, to.Stall}
 	h := &hub{name: to.Name, client: client, token: to.Token, pace: &pace{clock: to.clock}, log: log, stall: to.Stall}
 	if h.stall == 0 {
@@ -88,7 +89,7 @@ func (h *hub) once(ctx context.Context, req *http.Request, to any) (*http.Respon
 	h.calls.Add(1)
 	resp, err := h.client.Do(req.WithContext(ctx))
 	if err != nil {
-		return nil, redacted(err)
+		return nil, httpsafe.Redact(err)
 	}
 	defer resp.Body.Close()
 	if err := github.CheckResponse(resp); err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-github/v60/github"
+
+	"github.com/waqasm86/llcuda/internal/httpsafe"
 )
 
 const (
@@ -137,7 +139,7 @@ func (h *hub) limited(resp *http.Response, err error, before int) (time.Duration
 	if resp == nil {
 		return 0, false
 	}
-	after, said := retryAfter(resp.Header, h.pace.clock.Now())
+	after, said := httpsafe.RetryAfter(resp.Header, h.pace.clock.Now())
 	switch {
 	case resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusTooManyRequests:
 		return 0, false

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/waqasm86/llcuda/internal/lazyregexp"
+	"github.com/waqasm86/llcuda/internal/httpsafe"
 )
 
 // mirror is a tree of files behind HTTP(S). It never sends a token.
@@ -76,68 +75,8 @@ type getter struct {
 }
 
 func newGetter(o Options) *getter {
-	return &getter{client: guarded(o.HTTPClient), userAgent: o.UserAgent, now: o.Now, stall: o.Stall,
+	return &getter{client: httpsafe.Guard(o.HTTPClient), userAgent: o.UserAgent, now: o.Now, stall: o.Stall,
 		etags: map[string]string{}, moved: map[string]*url.URL{}}
-}
-
-// guarded is a copy of a client whose redirects keep secrets at home: a
-// request that was sent on to another host, port or scheme carries no
-// Authorization or Cookie from then on, https never becomes http, and more than
-// ten in a row are an error. (net/http itself keeps secrets for subdomains and
-// for other ports.) The client that nil stands for speaks HTTP/1.1, so that two
-// ranges are two connections, and goes through the proxy that HTTP_PROXY,
-// HTTPS_PROXY and NO_PROXY name.
-func guarded(c *http.Client) *http.Client {
-	if c == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.ResponseHeaderTimeout = 30 * time.Second
-		t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-		t.Protocols = new(http.Protocols)
-		t.Protocols.SetHTTP1(true)
-		t.MaxIdleConnsPerHost = 8
-		c = &http.Client{Transport: t}
-	}
-	g := *c
-	g.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		home := via[0].URL
-		if len(via) >= 10 {
-			return &RedirectError{URL: shown(home), Why: "more than 10 redirects, the last to " + shown(req.URL)}
-		}
-		for _, v := range append(via[1:len(via):len(via)], req) {
-			if v.URL.Scheme != home.Scheme && home.Scheme == "https" {
-				return &RedirectError{URL: shown(home), Why: "a redirect from https to " + v.URL.Scheme}
-			}
-			if v.URL.Host != home.Host || v.URL.Scheme != home.Scheme {
-				req.Header.Del("Authorization")
-				req.Header.Del("Cookie")
-			}
-		}
-		return nil
-	}
-	return &g
-}
-
-// shown is the part of an address that may be shown: what follows it may be a
-// secret.
-func shown(u *url.URL) string {
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
-}
-
-// redacted takes the query out of a client's error: a redirect may have led to
-// a signed address, which carries its secret there.
-func redacted(err error) error {
-	var at *url.Error
-	if !errors.As(err, &at) {
-		return err
-	}
-	u, perr := url.Parse(at.URL)
-	if perr != nil {
-		at.URL = "an address that cannot be read"
-		return err
-	}
-	u.User, u.RawQuery, u.Fragment, u.RawFragment = nil, "", "", ""
-	at.URL = u.String()
-	return err
 }
 
 func (g *getter) from(req *http.Request, want span) (io.ReadCloser, int64, error) {
@@ -174,7 +113,7 @@ func (g *getter) ask(req *http.Request, at string, want span) (io.ReadCloser, in
 	}
 	resp, err := g.client.Do(req)
 	if err != nil {
-		return nil, 0, redacted(err) // *url.Error: it names method and address
+		return nil, 0, httpsafe.Redact(err) // *url.Error: it names method and address
 	}
 	r, size, err := g.body(at, resp, want, before)
 	if err != nil {
@@ -206,7 +145,7 @@ func (g *getter) body(at string, resp *http.Response, want span, before string) 
 		g.remember(at, tag)
 		return resp.Body, size, nil
 	case http.StatusPartialContent:
-		start, size, err := contentRange(resp.Header.Get("Content-Range"))
+		start, size, err := httpsafe.ContentRange(resp.Header.Get("Content-Range"))
 		if err != nil || start != offset {
 			return nil, 0, &StatusError{URL: at, Status: resp.StatusCode,
 				Detail: fmt.Sprintf("asked for bytes from %d on, got Content-Range %q", offset, resp.Header.Get("Content-Range"))}
@@ -276,11 +215,7 @@ func differ(a, b string) bool {
 
 // statusError is the typed error of a reply that is not a success.
 func statusError(at string, resp *http.Response, now time.Time) error {
-	// A host's times of day are by its own clock; ours may be years off.
-	if theirs, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		now = theirs
-	}
-	after, said := retryAfter(resp.Header, now)
+	after, said := httpsafe.RetryAfter(resp.Header, httpsafe.Now(resp.Header, now))
 	switch code := resp.StatusCode; {
 	case code == http.StatusNotFound, code == http.StatusGone:
 		return &NotFoundError{URL: at}
@@ -289,41 +224,4 @@ func statusError(at string, resp *http.Response, now time.Time) error {
 	default:
 		return &StatusError{URL: at, Status: code}
 	}
-}
-
-// retryAfter reads how long a host wants to be left alone: Retry-After in
-// seconds or as a date, or GitHub's own two headers.
-func retryAfter(h http.Header, now time.Time) (after time.Duration, said bool) {
-	if v := h.Get("Retry-After"); v != "" {
-		if s, err := strconv.ParseInt(v, 10, 32); err == nil && s >= 0 {
-			return time.Duration(s) * time.Second, true
-		}
-		if t, err := http.ParseTime(v); err == nil {
-			return max(0, t.Sub(now)), true
-		}
-	}
-	if h.Get("X-RateLimit-Remaining") == "0" {
-		if s, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64); err == nil {
-			return max(0, time.Unix(s, 0).Sub(now)), true
-		}
-		return 0, true
-	}
-	return 0, false
-}
-
-var contentRangeForm = lazyregexp.New(`^bytes (\d+)-(\d+)/(\d+|\*)$`)
-
-// contentRange reads where a partial reply starts and how long the whole is
-// (-1 where it does not say).
-func contentRange(v string) (start, size int64, err error) {
-	m := contentRangeForm.FindStringSubmatch(v)
-	if m == nil {
-		return 0, 0, errors.New("malformed")
-	}
-	start, err = strconv.ParseInt(m[1], 10, 64)
-	if err != nil || m[3] == "*" {
-		return start, -1, err
-	}
-	size, err = strconv.ParseInt(m[3], 10, 64)
-	return start, size, err
 }

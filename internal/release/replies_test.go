@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/waqasm86/llcuda/bundles"
+	"github.com/waqasm86/llcuda/internal/httpsafe"
 )
 
 func TestRepliesOfHostsBecomeTypedErrors(t *testing.T) {
@@ -137,47 +138,6 @@ func TestManifestOfUnboundedSizeIsCut(t *testing.T) {
 	}
 }
 
-func TestRedirectsKeepSecretsAtHome(t *testing.T) {
-	reached := make(chan string, 10)
-	last := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		reached <- r.Header.Get("Authorization") + r.Header.Get("Cookie")
-		if r.URL.Path == "/back" {
-			return
-		}
-	})
-	var home *httptest.Server
-	middle := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		reached <- r.Header.Get("Authorization") + r.Header.Get("Cookie")
-		http.Redirect(w, r, home.URL+"/again", http.StatusFound)
-	})
-	home = serve(t, func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/same":
-			http.Redirect(w, r, "/start", http.StatusFound)
-		case "/again":
-			reached <- r.Header.Get("Authorization") + r.Header.Get("Cookie")
-			http.Redirect(w, r, last.URL, http.StatusFound)
-		default:
-			if r.Header.Get("Authorization") == "" {
-				t.Error("a redirect to the same host lost the token")
-			}
-			http.Redirect(w, r, middle.URL, http.StatusFound)
-		}
-	})
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, home.URL+"/same", nil)
-	must(t, err)
-	req.Header.Set("Authorization", "Bearer "+secret)
-	req.Header.Set("Cookie", "a=b")
-	resp, err := guarded(nil).Do(req)
-	must(t, err)
-	resp.Body.Close()
-	for range 3 {
-		if got := <-reached; got != "" {
-			t.Errorf("after leaving its host a request carries %q", got)
-		}
-	}
-}
-
 func TestHTTPSIsNotLeftForHTTP(t *testing.T) {
 	plain := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("https was left for http") })
 	safe := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusFound))
@@ -196,7 +156,7 @@ func TestARedirectLoopEndsAndIsNotTriedAgain(t *testing.T) {
 		http.Redirect(w, r, srv.URL+"/again?secret=1", http.StatusFound)
 	})
 	_, _, err := parse(t, srv.URL, Options{}).Open(t.Context(), "v1", "part", 0)
-	var loop *RedirectError
+	var loop *httpsafe.RedirectError
 	if !errors.As(err, &loop) || !loop.Permanent() || loop.Hint() == "" || loop.ExitCode() != 4 || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error %v", err)
 	}
