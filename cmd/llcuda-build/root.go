@@ -42,14 +42,9 @@ func newRoot(s *cli.Streams) *cobra.Command {
 		newPublish(s, matrixFile),
 		newModels(s),
 	)
-	for _, extra := range extraCommands {
-		root.AddCommand(extra(root))
-	}
+	cli.AddExtra(root)
 	return root
 }
-
-// extraCommands are those of a build tag, see man.go.
-var extraCommands []func(root *cobra.Command) *cobra.Command
 
 func loadMatrix(file string) (*matrix.Matrix, error) {
 	data, err := os.ReadFile(file)

@@ -32,14 +32,9 @@ func newRoot(s *cli.Streams, readHost hostReader) *cobra.Command {
 		newServe(s, readHost), newPull(s, readHost), newSelftest(s, readHost), newDoctor(s, readHost), newWhy(s, readHost),
 		newList(s), newRemove(s), newGC(s), newModels(s), newProbe(s),
 	)
-	for _, extra := range extraCommands {
-		root.AddCommand(extra(root))
-	}
+	cli.AddExtra(root)
 	return root
 }
-
-// extraCommands are those of a build tag, see man.go.
-var extraCommands []func(root *cobra.Command) *cobra.Command
 
 // withServe makes `llcuda-run MODEL` mean `llcuda-run serve MODEL`: a first
 // argument that is neither a flag nor a command is a model.

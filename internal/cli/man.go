@@ -1,6 +1,6 @@
 //go:build man
 
-package main
+package cli
 
 import (
 	"strconv"
@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// With the build tag man the program has a command that writes its own man pages;
+// With the build tag man a program has a command that writes its own man pages;
 // `make man` runs it. The released programs are built without: what renders pages
 // would be in them.
 func init() {
-	extraCommands = append(extraCommands, func(root *cobra.Command) *cobra.Command {
+	extra = append(extra, func(root *cobra.Command) *cobra.Command {
 		return &cobra.Command{
 			Use: "man DIR SECONDS", Hidden: true, Args: cobra.ExactArgs(2), Short: "write man pages, dated SECONDS after 1970",
 			RunE: func(_ *cobra.Command, args []string) error {
