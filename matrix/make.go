@@ -237,6 +237,9 @@ func script(name, text string, args ...string) Step {
 // reuseBin is where the host compiler's stand-in for nvcc lies, see reuse.sh.
 const reuseBin = "/llcuda/bin/"
 
+// reuseTexts is where reuse.sh puts the texts of what stands before nvcc's programs.
+const reuseTexts = "/llcuda/reuse.txt"
+
 // reuse makes nvcc of an image compile each SM as for a cell of its own. It is part of
 // what is built, ccache or not: see reuse-host.sh.
 func reuse(p *Plan) {
@@ -354,7 +357,12 @@ func launchers(cuda bool, o PlanOptions) []string {
 	}
 	args := []string{"-DCMAKE_C_COMPILER_LAUNCHER=ccache", "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"}
 	if cuda {
-		args = append(args, "-DCMAKE_CUDA_COMPILER_LAUNCHER=ccache")
+		launcher := "ccache"
+		if o.Builder != BuilderHost {
+			// ccache knows nvcc by its bytes, not the programs that it starts.
+			launcher = "env;CCACHE_EXTRAFILES=" + reuseTexts + ";ccache"
+		}
+		args = append(args, "-DCMAKE_CUDA_COMPILER_LAUNCHER="+launcher)
 	}
 	return args
 }

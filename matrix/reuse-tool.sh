@@ -1,13 +1,46 @@
 # shellcheck shell=sh disable=SC2154 # real: of the line that reuse.sh puts before this
-# Before cicc (preprocessed source to PTX, for one SM) and ptxas (PTX to a cubin):
-# what was made once from the same bytes with the same arguments by the same program is
+# Before cudafe++ and cicc (preprocessed source to PTX, for one SM) and ptxas (PTX to a
+# cubin), the programs of nvcc that decide what device code is made.
+#
+# nvcc's name for a source as a module, _4fe423c3_8_scale_cu_9b0aff9f, goes into the
+# names of what is static, in the machine code too. That of a source which exports
+# nothing (to nvcc 11.8 most do not) follows from the folder and ends in a process
+# number: no two builds would make the same. So the program that is told to find a name
+# is given one that follows from the source's own name and bytes. Modules that are
+# linked with each other (-rdc=true) keep nvcc's: there two must not have one name.
+plain() { exec "$real" "$@"; }
+find='' source='' id='' next=''
+for a; do
+	case $next in
+	source) source=$a ;;
+	id) id=$a ;;
+	esac
+	next=''
+	case $a in
+	--device-c) plain "$@" ;;
+	--gen_module_id_file) find=1 ;;
+	--orig_src_path_name) next=source ;;
+	--module_id_file_name) next=id ;;
+	esac
+done
+if [ -n "$find" ] && [ -n "$id" ] && [ -f "$source" ]; then
+	name=$(printf %s "${source##*/}" | tr -c A-Za-z0-9 _)
+	sum=$(sha256sum <"$source" | cut -c 1-16)
+	printf %s "_${sum%????????}_${#name}_${name}_${sum#????????}" >"$id" || exit
+	for a; do
+		shift
+		[ "$a" = --gen_module_id_file ] || set -- "$@" "$a"
+	done
+fi
+
+# What was made once from the same bytes with the same arguments by the same program is
 # taken from $LLCUDA_REUSE. ccache does this for whole calls of nvcc, where a list of
 # SMs is one thing; this is for one SM of the list. Without the variable, and for
-# a call that it does not know in every part, the real program runs.
-[ -n "${LLCUDA_REUSE:-}" ] || exec "$real" "$@"
-plain() { exec "$real" "$@"; }
+# a call that it does not know in every part, the real program runs. That which names
+# the module is one of these: its stub is the host's.
+if [ -z "${LLCUDA_REUSE:-}" ] || [ -n "$find" ]; then plain "$@"; fi
 
-in='' out='' stub='' id='' sides='' words='' next=''
+in='' out='' stub='' sides='' words='' next=''
 for a; do
 	case $next in
 	-o) out=$a next='' && continue ;;
@@ -15,14 +48,14 @@ for a; do
 $a" next='' && continue ;;
 	--gen_c_file_name | --gen_device_file_name) sides="$sides
 $a" next='' && continue ;;
-	--module_id_file_name) id=$a next='' && continue ;;
+	--module_id_file_name) next='' && continue ;; # in the key by what it holds
 	--include_file_name) next='' && continue ;; # a random name, for what is no longer read
 	--orig_src_file_name | --orig_src_path_name) next='' ;;
 	*)
 		next=''
 		case $a in
 		-o | --stub_file_name | --gen_c_file_name | --gen_device_file_name | --module_id_file_name | --include_file_name | --orig_src_file_name | --orig_src_path_name) next=$a ;;
-		-v | --verbose | --dump* | --gen_module_id_file | --generate-dependencies* | -g | --device-debug) plain "$@" ;;
+		-v | --verbose | --dump* | --generate-dependencies* | -g | --device-debug) plain "$@" ;;
 		*.ii | *.ptx)
 			[ -z "$in" ] || plain "$@"
 			in=$a
@@ -40,17 +73,7 @@ if [ -z "$in" ] || [ -z "$out" ] || [ ! -f "$in" ] || [ -n "$next" ]; then plain
 case $in in *.ii) [ -n "$stub" ] && [ -n "$id" ] || plain "$@" ;; esac
 
 mkdir -p "$LLCUDA_REUSE" || plain "$@"
-# nvcc's name for the source as a module, _4fe423c3_8_scale_cu_9b0aff9f, goes into the
-# names of what is static. That of a source which exports nothing is good for once: it
-# follows from the folder too, and ends in a process number. It is left out of the
-# key, and what holds a part of it is not kept.
-module='' once='' crc=''
-[ -z "$id" ] || module=$(cat "$id") crc=${module%_*} crc=${crc##*_}
-case ${#crc}${module##*_} in
-8*[!0-9]* | 8) ;;
-8*) once=$module module='' ;;
-esac
-key=$({ printf '2 %s\n%s\n%s\n' "$digest" "$words" "$module"; cat "$in"; } | sha256sum | cut -c 1-64)
+key=$({ printf '3 %s\n%s\n' "$digest" "$words"; [ -z "$id" ] || cat "$id"; echo; cat "$in"; } | sha256sum | cut -c 1-64)
 shelf=$LLCUDA_REUSE/$(printf %s "$key" | cut -c 1-2)
 entry=$shelf/$key
 # note reused|made MILLISECONDS, those of the real program
@@ -82,12 +105,7 @@ code=0 from=$(date +%s%N)
 took=$((($(date +%s%N) - from) / 1000000))
 cat "$new/err" >&2
 note made "$took"
-# named is true where what was made holds a part of a name that is good for once.
-named() {
-	file=${once#_}
-	[ -n "$once" ] && grep -qF -e "${file%%_*}" -e "$crc" "$out"
-}
-if [ "$code" = 0 ] && [ -f "$out" ] && [ ! -d "$entry" ] && ! named; then
+if [ "$code" = 0 ] && [ -f "$out" ] && [ ! -d "$entry" ]; then
 	# No room, or another build was first: the cache is for speed alone.
 	{ gzip -1 -nc "$out" >"$new/out" && sha256sum <"$out" | cut -c 1-64 >"$new/sum" && echo "$took" >"$new/took" &&
 		mkdir -p "$shelf" && mv -T "$new" "$entry"; } 2>/dev/null || :

@@ -1,13 +1,15 @@
 # shellcheck shell=sh
 # reuse TOOL HOST LOG [HOSTCXX]
-# Makes nvcc compile for one SM in a way that the next cell with that SM can reuse.
-# TOOL and HOST are the texts of reuse-tool.sh and reuse-host.sh. The two programs
-# that make nvcc's device code, cicc and ptxas, get TOOL before them; the host
-# compiler gets HOST, at /llcuda/bin under its own name, which is what to give to
-# nvcc. A toolkit that is not laid out as NVIDIA's is left as it is, and says so.
+# Makes nvcc compile for one SM in a way that the next cell with that SM can reuse, and
+# any build makes again. TOOL and HOST are the texts of reuse-tool.sh and reuse-host.sh.
+# The programs that decide what nvcc's device code is, cudafe++, cicc and ptxas, get
+# TOOL before them; the host compiler gets HOST, at /llcuda/bin under its own name, which
+# is what to give to nvcc. Both texts lie in /llcuda/reuse.txt, for ccache: what nvcc
+# made with others is not what it makes with these. A toolkit that is not laid out as NVIDIA's is left as it is, and says so.
 tool=$1 host=$2 log=$3 hostcxx=${4:-}
 mkdir -p /llcuda/bin
 : >"$log"
+printf '%s\n' "$tool" "$host" >/llcuda/reuse.txt
 if [ -n "$hostcxx" ]; then
 	real=$(command -v "$hostcxx")
 	{
@@ -22,7 +24,7 @@ scratch=$(mktemp -d)
 : >"$scratch/x.cu"
 path=$(cd "$scratch" && nvcc --dryrun ${hostcxx:+-ccbin "$hostcxx"} -c x.cu 2>&1 | sed -n 's/^#\$ PATH=//p' | head -n 1)
 rm -r "$scratch"
-for name in cicc ptxas; do
+for name in cudafe++ cicc ptxas; do
 	file=$(PATH=$path:$PATH; command -v "$name") || { echo "reuse: nvcc has no $name: nothing is reused" >&2; continue; }
 	file=$(readlink -f "$file")
 	real=$file.llcuda-real

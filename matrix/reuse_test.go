@@ -40,10 +40,11 @@ echo "a warning" >&2
 { echo made of; cat "$in"; } >"$out"
 `
 	for name, text := range map[string]string{
-		"cicc.llcuda-real": fake + work, "ptxas.llcuda-real": fake + work, "real-g++": fake,
-		"cicc":  fmt.Sprintf("#!/bin/sh\nreal=%s/cicc.llcuda-real digest=1\n%s", r.dir, tool),
-		"ptxas": fmt.Sprintf("#!/bin/sh\nreal=%s/ptxas.llcuda-real digest=1\n%s", r.dir, tool),
-		"g++":   fmt.Sprintf("#!/bin/sh\nreal=%s/real-g++\n%s", r.dir, host),
+		"cicc.llcuda-real": fake + work, "ptxas.llcuda-real": fake + work, "real-g++": fake, "cudafe++.llcuda-real": fake,
+		"cicc":     fmt.Sprintf("#!/bin/sh\nreal=%s/cicc.llcuda-real digest=1\n%s", r.dir, tool),
+		"ptxas":    fmt.Sprintf("#!/bin/sh\nreal=%s/ptxas.llcuda-real digest=1\n%s", r.dir, tool),
+		"cudafe++": fmt.Sprintf("#!/bin/sh\nreal=%s/cudafe++.llcuda-real digest=1\n%s", r.dir, tool),
+		"g++":      fmt.Sprintf("#!/bin/sh\nreal=%s/real-g++\n%s", r.dir, host),
 	} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o755); err != nil {
 			t.Fatal(err)
@@ -195,34 +196,59 @@ func TestCiccIsAskedForTheStubOfTheHostAndOnceForTheRest(t *testing.T) {
 	}
 }
 
-// A source that exports nothing has nvcc's process number in its name as a module.
-func TestAModuleNameThatIsGoodForOnce(t *testing.T) {
+// nvcc would name a source that exports nothing after the folder and a process.
+func TestASourceNamesItsModule(t *testing.T) {
 	r := newReusing(t)
-	env := "LLCUDA_REUSE=" + filepath.Join(r.dir, "cache")
-	ran := 0
-	for _, s := range []struct {
-		id, text string
-		again    bool
-	}{
-		{"_4fe423c3_12_a_instance_cu_9b0aff9f_555", "text", true},
-		{"_4fe423c3_12_a_instance_cu_9b0aff9f_6", "text", false},
-		{"_12345678_12_a_instance_cu_9b0aff9f_6", "text", false}, // in another folder
-		{"_4fe423c3_12_a_instance_cu_11111112", "text", true},    // its checksum, not a process
-		{"_4fe423c3_12_a_instance_cu_11111113", "text", true},
-		{"_4fe423c3_12_a_instance_cu_11111113", "text", false},
-		{"_4fe423c3_12_a_instance_cu_9b0aff9f_7", "_INTERNAL_4fe423c3_12_a_instance_cu_9b0aff9f_7", true},
-		{"_4fe423c3_12_a_instance_cu_9b0aff9f_7", "_INTERNAL_4fe423c3_12_a_instance_cu_9b0aff9f_7", true}, // not even its own
-		{"_4fe423c3_12_a_instance_cu_9b0aff9f_7", "_ZN9b0aff9f", true},
-		{"_4fe423c3_12_a_instance_cu_9b0aff9f_8", "_ZN9b0aff9f", true},
-	} {
-		if s.again {
-			ran++
+	for _, dir := range []string{"here", "there"} {
+		if err := os.Mkdir(filepath.Join(r.dir, dir), 0o755); err != nil {
+			t.Fatal(err)
 		}
-		id, in := r.write(t, "id", s.id), r.write(t, "x.ii", s.text)
-		base := filepath.Join(r.dir, "x")
-		said, got, err := r.call(t, env, "cicc", "-arch", "compute_75", "--module_id_file_name", id, "--stub_file_name", base+".cudafe1.stub.c", in, "-o", base+".ptx")
-		if err != nil || got != ran || r.read(t, "x.ptx") != "made of\n"+s.text {
-			t.Errorf("%s, %s: %v, the real one ran %d times, want %d; said %q", s.id, s.text, err, got, ran, said)
+		r.write(t, dir+"/get-rows.cu", "text")
+	}
+	r.write(t, "here/other.cu", "text")
+	r.write(t, "there/other.cu", "another text")
+	find := func(tool, source string, more ...string) (id, told string) {
+		t.Helper()
+		file := r.write(t, "id", "untouched")
+		said, _, err := r.call(t, "LLCUDA_REUSE=", append([]string{tool, "--orig_src_file_name", "x.cu", "--orig_src_path_name", filepath.Join(r.dir, source),
+			"--gen_module_id_file", "--module_id_file_name", file}, more...)...)
+		if err != nil {
+			t.Fatalf("%s: %v, said %q", tool, err, said)
+		}
+		lines := strings.Split(strings.TrimSpace(r.read(t, "ran")), "\n")
+		return r.read(t, "id"), lines[len(lines)-1]
+	}
+	in := r.write(t, "x.ii", "text")
+	work := []string{in, "-o", filepath.Join(r.dir, "x.ptx")}
+	first, told := find("cudafe++", "here/get-rows.cu")
+	if !regexp.MustCompile(`^_[0-9a-f]{8}_11_get_rows_cu_[0-9a-f]{8}$`).MatchString(first) {
+		t.Errorf("the module is named %q", first)
+	}
+	if strings.Contains(told, "--gen_module_id_file") || !strings.HasSuffix(told, "--module_id_file_name "+filepath.Join(r.dir, "id")) {
+		t.Errorf("the real one, which is to take the name, was told %q", told)
+	}
+	if again, _ := find("cicc", "there/get-rows.cu", work...); again != first {
+		t.Errorf("the same source in another folder is %q, not %q", again, first)
+	}
+	one, _ := find("cudafe++", "here/other.cu")
+	two, _ := find("cudafe++", "there/other.cu")
+	if one == two || one == first {
+		t.Errorf("three sources, of which two are named %q and %q, the first %q", one, two, first)
+	}
+	for name, more := range map[string][]string{"a module to be linked with others": {"--device-c"}, "a source that is not there": {"--orig_src_path_name", "/nowhere"}} {
+		if id, told := find("cudafe++", "here/other.cu", more...); id != "untouched" || !strings.Contains(told, "--gen_module_id_file") {
+			t.Errorf("%s: named %q, told %q", name, id, told)
+		}
+	}
+
+	// The run that names the module makes the host's stub: it is nobody else's.
+	env := "LLCUDA_REUSE=" + filepath.Join(r.dir, "cache")
+	for range 2 {
+		_, before, _ := r.call(t, "", "real-g++")
+		_, ran, err := r.call(t, env, append([]string{"cicc", "--orig_src_path_name", filepath.Join(r.dir, "here/other.cu"), "--gen_module_id_file",
+			"--module_id_file_name", filepath.Join(r.dir, "id"), "--stub_file_name", filepath.Join(r.dir, "x.cudafe1.stub.c")}, work...)...)
+		if err != nil || ran != before+1 {
+			t.Errorf("%v, the real one ran %d times, want one", err, ran-before)
 		}
 	}
 }
