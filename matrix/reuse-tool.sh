@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # real: of the line that reuse.sh puts before this
+# shellcheck shell=sh disable=SC2154,SC2086 # real, still: of the line that reuse.sh puts before this; still is words
 # Before cudafe++ and cicc (preprocessed source to PTX, for one SM) and ptxas (PTX to a
 # cubin), the programs of nvcc that decide what device code is made.
 #
@@ -8,7 +8,10 @@
 # number: no two builds would make the same. So the program that is told to find a name
 # is given one that follows from the source's own name and bytes. Modules that are
 # linked with each other (-rdc=true) keep nvcc's: there two must not have one name.
-plain() { exec "$real" "$@"; }
+#
+# What cicc makes of large kernels follows from where its memory lies, too: $still runs
+# it where that is the same every time (docs/proof/reproducible.md).
+plain() { exec $still "$real" "$@"; }
 find='' source='' id='' next=''
 for a; do
 	case $next in
@@ -73,7 +76,7 @@ if [ -z "$in" ] || [ -z "$out" ] || [ ! -f "$in" ] || [ -n "$next" ]; then plain
 case $in in *.ii) [ -n "$stub" ] && [ -n "$id" ] || plain "$@" ;; esac
 
 mkdir -p "$LLCUDA_REUSE" || plain "$@"
-key=$({ printf '3 %s\n%s\n' "$digest" "$words"; [ -z "$id" ] || cat "$id"; echo; cat "$in"; } | sha256sum | cut -c 1-64)
+key=$({ printf '4 %s\n%s\n' "$digest" "$words"; [ -z "$id" ] || cat "$id"; echo; cat "$in"; } | sha256sum | cut -c 1-64)
 shelf=$LLCUDA_REUSE/$(printf %s "$key" | cut -c 1-2)
 entry=$shelf/$key
 # note reused|made MILLISECONDS, those of the real program
@@ -101,7 +104,7 @@ fi
 
 new=$(mktemp -d "$LLCUDA_REUSE/new.XXXXXX") || plain "$@"
 code=0 from=$(date +%s%N)
-"$real" "$@" 2>"$new/err" || code=$?
+$still "$real" "$@" 2>"$new/err" || code=$?
 took=$((($(date +%s%N) - from) / 1000000))
 cat "$new/err" >&2
 note made "$took"

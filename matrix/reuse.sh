@@ -9,7 +9,15 @@
 tool=$1 host=$2 log=$3 hostcxx=${4:-}
 mkdir -p /llcuda/bin
 : >"$log"
-printf '%s\n' "$tool" "$host" >/llcuda/reuse.txt
+
+# cicc 11.8 and 12.4 make other code of one source from run to run, unless their memory
+# lies where it lay before. A container with Docker's own seccomp profile forbids that.
+still="setarch $(uname -m) -R"
+if ! $still true 2>/dev/null; then
+	echo "reuse: addresses cannot be kept from being random here (personality(2) is forbidden): nvcc may make other machine code of the same source next time" >&2
+	still=
+fi
+printf '%s\n' "$tool" "$host" "$still" >/llcuda/reuse.txt
 if [ -n "$hostcxx" ]; then
 	real=$(command -v "$hostcxx")
 	{
@@ -33,7 +41,7 @@ for name in cudafe++ cicc ptxas; do
 	digest=$({ cat "$file"; cat "${file%/bin/*}"/libdevice/*.bc 2>/dev/null || :; } | sha256sum | cut -c 1-64)
 	mv "$file" "$real"
 	{
-		printf '#!/bin/sh\nreal=%s digest=%s\n' "'$real'" "$digest"
+		printf '#!/bin/sh\nreal=%s digest=%s still=%s\n' "'$real'" "$digest" "'$still'"
 		printf '%s\n' "$tool"
 	} >"$file"
 	chmod 755 "$file"
