@@ -11,13 +11,14 @@ mkdir -p /llcuda/bin
 : >"$log"
 
 # cicc 11.8 and 12.4 make other code of one source from run to run, unless their memory
-# lies where it lay before. A container with Docker's own seccomp profile forbids that.
+# lies where it lay before. Containers of our own engine (engine/inner.sh) see to that;
+# Docker's seccomp profile, which others have, forbids a container to do so itself.
 still="setarch $(uname -m) -R"
-if ! $still true 2>/dev/null; then
-	echo "reuse: addresses cannot be kept from being random here (personality(2) is forbidden): nvcc may make other machine code of the same source next time" >&2
-	still=
-fi
-printf '%s\n' "$tool" "$host" "$still" >/llcuda/reuse.txt
+case $(cat /proc/self/personality 2>/dev/null) in
+*4????) still= ;; # ADDR_NO_RANDOMIZE, 0x0040000, is on
+*) $still true 2>/dev/null || { still= && echo "reuse: addresses cannot be kept from being random here (personality(2) is forbidden): nvcc may make other machine code of the same source next time" >&2; } ;;
+esac
+printf '%s\n' "$tool" "$host" >/llcuda/reuse.txt
 if [ -n "$hostcxx" ]; then
 	real=$(command -v "$hostcxx")
 	{
