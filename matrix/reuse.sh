@@ -4,8 +4,8 @@
 # any build makes again. TOOL and HOST are the texts of reuse-tool.sh and reuse-host.sh.
 # The programs that decide what nvcc's device code is, cudafe++, cicc and ptxas, get
 # TOOL before them; the host compiler gets HOST, at /llcuda/bin under its own name, which
-# is what to give to nvcc. Both texts lie in /llcuda/reuse.txt, for ccache: what nvcc
-# made with others is not what it makes with these. A toolkit that is not laid out as NVIDIA's is left as it is, and says so.
+# is what to give to nvcc. Both texts lie in /llcuda/reuse.txt, for ccache, and whether
+# addresses are random: what nvcc made otherwise is not what it makes now. A toolkit that is not laid out as NVIDIA's is left as it is, and says so.
 tool=$1 host=$2 log=$3 hostcxx=${4:-}
 mkdir -p /llcuda/bin
 : >"$log"
@@ -14,11 +14,12 @@ mkdir -p /llcuda/bin
 # lies where it lay before. Containers of our own engine (engine/inner.sh) see to that;
 # Docker's seccomp profile, which others have, forbids a container to do so itself.
 still="setarch $(uname -m) -R"
-case $(cat /proc/self/personality 2>/dev/null) in
+now=$(cat /proc/self/personality 2>/dev/null || :)
+case $now in
 *4????) still= ;; # ADDR_NO_RANDOMIZE, 0x0040000, is on
 *) $still true 2>/dev/null || { still= && echo "reuse: addresses cannot be kept from being random here (personality(2) is forbidden): nvcc may make other machine code of the same source next time" >&2; } ;;
 esac
-printf '%s\n' "$tool" "$host" >/llcuda/reuse.txt
+printf '%s\n' "$tool" "$host" "$still $now" >/llcuda/reuse.txt
 if [ -n "$hostcxx" ]; then
 	real=$(command -v "$hostcxx")
 	{
@@ -39,7 +40,7 @@ for name in cudafe++ cicc ptxas; do
 	real=$file.llcuda-real
 	[ ! -e "$real" ] || continue
 	# What cicc makes follows from libdevice as well, which lies beside its folder.
-	digest=$({ cat "$file"; cat "${file%/bin/*}"/libdevice/*.bc 2>/dev/null || :; } | sha256sum | cut -c 1-64)
+	digest=$({ cat "$file"; cat "${file%/bin/*}"/libdevice/*.bc 2>/dev/null || :; echo "$still $now"; } | sha256sum | cut -c 1-64)
 	mv "$file" "$real"
 	{
 		printf '#!/bin/sh\nreal=%s digest=%s still=%s\n' "'$real'" "$digest" "'$still'"
