@@ -2,8 +2,9 @@
 # warm.sh [--note] CELL: exit 0 where ccache holds the objects of CELL of
 # llama.cpp as it would be built now. What it holds is told by a note in the
 # cache, beside the engine whose volume ccache's files are: a hash of the source,
-# the image, the cmake arguments and what stands before nvcc's programs, which --note writes after a build. A note
-# only decides what is built, never what passes: ccache compares every input.
+# the image, the cmake arguments and what stands before nvcc's programs, which
+# --note writes after a build. A note only decides what is built, never what
+# passes: ccache compares every input.
 . "$(dirname "$0")/env.sh"
 note=
 [ "$1" != --note ] || { note=1; shift; }

@@ -106,21 +106,25 @@ func ContentRange(s string) (start, total int64, err error) {
 	if !ok {
 		return 0, 0, bad
 	}
-	start, err = strconv.ParseInt(first, 10, 64)
-	if err != nil || start < 0 {
+	if start, err = number(first); err != nil {
 		return 0, 0, bad
 	}
-	if end, err := strconv.ParseInt(last, 10, 64); err != nil || end < start {
+	if end, err := number(last); err != nil || end < start {
 		return 0, 0, bad
 	}
 	if size == "*" {
 		return start, -1, nil
 	}
-	total, err = strconv.ParseInt(size, 10, 64)
-	if err != nil || total < start {
+	if total, err = number(size); err != nil || total < start {
 		return 0, 0, bad
 	}
 	return start, total, nil
+}
+
+// number reads digits alone: a sign is none.
+func number(s string) (int64, error) {
+	n, err := strconv.ParseUint(s, 10, 63)
+	return int64(n), err //nolint:gosec // of 63 bits
 }
 
 // RetryAfter is how long a host wants to be left alone, and whether it says so:
