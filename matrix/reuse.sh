@@ -5,7 +5,8 @@
 # The programs that decide what nvcc's device code is, cudafe++, cicc and ptxas, get
 # TOOL before them; the host compiler gets HOST, at /llcuda/bin under its own name, which
 # is what to give to nvcc. Both texts lie in /llcuda/reuse.txt, for ccache, and whether
-# addresses are random: what nvcc made otherwise is not what it makes now. A toolkit that is not laid out as NVIDIA's is left as it is, and says so.
+# addresses are random: what nvcc made otherwise is not what it makes now. A toolkit
+# that is not laid out as NVIDIA's is left as it is, and says so.
 tool=$1 host=$2 log=$3 hostcxx=${4:-}
 mkdir -p /llcuda/bin
 : >"$log"
@@ -17,8 +18,11 @@ still="setarch $(uname -m) -R"
 now=$(cat /proc/self/personality 2>/dev/null || :)
 case $now in
 *4????) still= ;; # ADDR_NO_RANDOMIZE, 0x0040000, is on
-*) $still true 2>/dev/null || { still= && echo "reuse: addresses cannot be kept from being random here (personality(2) is forbidden): nvcc may make other machine code of the same source next time" >&2; } ;;
 esac
+if ! $still true 2>/dev/null; then
+	echo "reuse: addresses cannot be kept from being random here (personality(2) is forbidden): nvcc may make other machine code of the same source next time" >&2
+	still=
+fi
 printf '%s\n' "$tool" "$host" "$still $now" >/llcuda/reuse.txt
 if [ -n "$hostcxx" ]; then
 	real=$(command -v "$hostcxx")
