@@ -19,19 +19,21 @@ private /usr/local/share share  # the engine keeps its "content" here, and certi
 mkdir -p /etc/dagger
 cp "$E/run/engine.json" /etc/dagger/engine.json
 cp "$bin/dagger-init" /usr/local/bin/dagger-init
+shim() { # shim NAME BEFORE AFTER: /usr/local/bin/NAME runs the real one with words before and after it
+  local real
+  real=$(command -v "$1")
+  if [ "$real" = "/usr/local/bin/$1" ]; then mv "$real" "$real.real"; real=$real.real; fi
+  printf '#!/bin/sh\nexec %s %s %s "$@"\n' "$2" "$real" "$3" > "$E/ovl/$1"
+  chmod 755 "$E/ovl/$1"
+  mv "$E/ovl/$1" "/usr/local/bin/$1"
+}
 # Addresses in the containers are not random: nvcc's cicc makes other code of some kernels
 # when its memory lies elsewhere (docs/proof/reproducible.md), and a container's seccomp
 # profile does not let it see to that itself.
-runc=$(command -v runc)
-printf '#!/bin/sh\nexec setarch %s -R %s "$@"\n' "$(uname -m)" "$runc" > "$E/ovl/runc"
-chmod 755 "$E/ovl/runc"
-mv "$E/ovl/runc" /usr/local/bin/runc
+shim runc "setarch $(uname -m) -R" ''
 # The engine's DNS server would take port 53 of every address of the host: it
 # fails beside another one, and answers the neighbours. Only the bridge, then.
-dnsmasq=$(command -v dnsmasq)
-printf '#!/bin/sh\nexec %s --bind-dynamic "$@"\n' "$dnsmasq" > "$E/ovl/dnsmasq"
-chmod 755 "$E/ovl/dnsmasq"
-mv "$E/ovl/dnsmasq" /usr/local/bin/dnsmasq
+shim dnsmasq '' --bind-dynamic
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock
 mount -t tmpfs tmpfs /var/lib/cni
