@@ -95,6 +95,9 @@ type Result struct {
 	// Reuse says how much device code came from earlier builds, other cells' among
 	// them; "" where nothing is known.
 	Reuse string
+	// Random says that addresses in the container were random: nvcc may make other
+	// machine code of the same source next time.
+	Random bool
 	// Timings are the steps in order, with the time each took here; a step that
 	// the engine had cached takes next to none.
 	Timings []Timing

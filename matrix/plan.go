@@ -41,8 +41,16 @@ type Dirs struct {
 	From string `json:",omitempty"`
 }
 
-// ReuseLog is a file of the container.
-const ReuseLog = "/llcuda/reused.txt"
+// Files of the container where Plan.Reuse is set.
+const (
+	ReuseLog = "/llcuda/reused.txt"
+	// AddressesFile has one word, AddressesRandom or "fixed".
+	AddressesFile = "/llcuda/addresses.txt"
+)
+
+// AddressesRandom says that nothing keeps nvcc's memory where it lay the last time: it
+// may make other machine code of the same source.
+const AddressesRandom = "random"
 
 // StepBuild is the name of the step that compiles.
 const StepBuild = "build"
@@ -88,7 +96,8 @@ type Plan struct {
 	// then not be remembered by their inputs: "build" configures, builds and installs.
 	Draft bool `json:"draft,omitempty"`
 	// Reuse says that prepare has put reuse-tool.sh before cicc and ptxas, which writes
-	// a line to ReuseLog for each of their runs where LLCUDA_REUSE_LOG says so.
+	// a line to ReuseLog for each of their runs where LLCUDA_REUSE_LOG says so, and has
+	// written AddressesFile.
 	Reuse bool `json:"reuse,omitempty"`
 	// Fixture marks a source that is this project's own test fixture.
 	Fixture bool `json:"fixture,omitempty"`

@@ -12,19 +12,36 @@
 # What cicc makes of large kernels follows from where its memory lies, too: $still runs
 # it where that is the same every time (docs/proof/reproducible.md).
 plain() { exec $still "$real" "$@"; }
-find='' source='' id='' next=''
+find='' source='' id='' in='' out='' stub='' sides='' words='' known=1 next=''
 for a; do
-	case $next in
-	source) source=$a ;;
-	id) id=$a ;;
+	what=$next next='' word=$a
+	case $what in
+	-o) out=$a word='' ;;
+	--stub_file_name) stub=$a sides="$sides
+$a" word='' ;;
+	--gen_c_file_name | --gen_device_file_name) sides="$sides
+$a" word='' ;;
+	--module_id_file_name) id=$a word='' ;; # in the key by what it holds
+	--include_file_name) word='' ;;         # a random name, for what is no longer read
+	--orig_src_path_name) source=$a ;;
+	--orig_src_file_name) ;;
+	*)
+		case $a in
+		-o | --*_file_name | --*_path_name) next=$a ;;
+		--device-c) plain "$@" ;;
+		--gen_module_id_file) find=1 ;;
+		-v | --verbose | --dump* | --generate-dependencies* | -g | --device-debug) known='' ;;
+		*.ii | *.ptx)
+			[ -z "$in" ] || known=''
+			in=$a word=''
+			;;
+		*/libdevice*.bc) word=libdevice ;; # in digest
+		*/*) known='' ;;                   # some file that is not known here
+		esac
+		;;
 	esac
-	next=''
-	case $a in
-	--device-c) plain "$@" ;;
-	--gen_module_id_file) find=1 ;;
-	--orig_src_path_name) next=source ;;
-	--module_id_file_name) next=id ;;
-	esac
+	words="$words
+$word"
 done
 if [ -n "$find" ] && [ -n "$id" ] && [ -f "$source" ]; then
 	name=$(printf %s "${source##*/}" | tr -c A-Za-z0-9 _)
@@ -41,42 +58,12 @@ fi
 # SMs is one thing; this is for one SM of the list. Without the variable, and for
 # a call that it does not know in every part, the real program runs. That which names
 # the module is one of these: its stub is the host's.
-if [ -z "${LLCUDA_REUSE:-}" ] || [ -n "$find" ]; then plain "$@"; fi
-
-in='' out='' stub='' sides='' words='' next=''
-for a; do
-	case $next in
-	-o) out=$a next='' && continue ;;
-	--stub_file_name) stub=$a sides="$sides
-$a" next='' && continue ;;
-	--gen_c_file_name | --gen_device_file_name) sides="$sides
-$a" next='' && continue ;;
-	--module_id_file_name) next='' && continue ;; # in the key by what it holds
-	--include_file_name) next='' && continue ;; # a random name, for what is no longer read
-	--orig_src_file_name | --orig_src_path_name) next='' ;;
-	*)
-		next=''
-		case $a in
-		-o | --stub_file_name | --gen_c_file_name | --gen_device_file_name | --module_id_file_name | --include_file_name | --orig_src_file_name | --orig_src_path_name) next=$a ;;
-		-v | --verbose | --dump* | --generate-dependencies* | -g | --device-debug) plain "$@" ;;
-		*.ii | *.ptx)
-			[ -z "$in" ] || plain "$@"
-			in=$a
-			continue
-			;;
-		*/libdevice*.bc) a=libdevice ;; # in digest
-		*/*) plain "$@" ;; # some file that is not known here
-		esac
-		;;
-	esac
-	words="$words
-$a"
-done
+if [ -z "${LLCUDA_REUSE:-}" ] || [ -n "$find" ] || [ -z "$known" ]; then plain "$@"; fi
 if [ -z "$in" ] || [ -z "$out" ] || [ ! -f "$in" ] || [ -n "$next" ]; then plain "$@"; fi
 case $in in *.ii) [ -n "$stub" ] && [ -n "$id" ] || plain "$@" ;; esac
 
 mkdir -p "$LLCUDA_REUSE" || plain "$@"
-key=$({ printf '4 %s\n%s\n' "$digest" "$words"; [ -z "$id" ] || cat "$id"; echo; cat "$in"; } | sha256sum | cut -c 1-64)
+key=$({ printf '5 %s\n%s\n' "$digest" "$words"; [ -z "$id" ] || cat "$id"; echo; cat "$in"; } | sha256sum | cut -c 1-64)
 shelf=$LLCUDA_REUSE/$(printf %s "$key" | cut -c 1-2)
 entry=$shelf/$key
 # note reused|made MILLISECONDS, those of the real program

@@ -5,25 +5,25 @@
 # The programs that decide what nvcc's device code is, cudafe++, cicc and ptxas, get
 # TOOL before them; the host compiler gets HOST, at /llcuda/bin under its own name, which
 # is what to give to nvcc. Both texts lie in /llcuda/reuse.txt, for ccache, and whether
-# addresses are random: what nvcc made otherwise is not what it makes now. A toolkit
-# that is not laid out as NVIDIA's is left as it is, and says so.
+# addresses are random, which /llcuda/addresses.txt has alone: what nvcc made otherwise is
+# not what it makes now. A toolkit that is not laid out as NVIDIA's is left as it is, and
+# says so.
 tool=$1 host=$2 log=$3 hostcxx=${4:-}
 mkdir -p /llcuda/bin
 : >"$log"
 
 # cicc 11.8 and 12.4 make other code of one source from run to run, unless their memory
-# lies where it lay before. Containers of our own engine (engine/inner.sh) see to that;
-# Docker's seccomp profile, which others have, forbids a container to do so itself.
-still="setarch $(uname -m) -R"
-now=$(cat /proc/self/personality 2>/dev/null || :)
-case $now in
+# lies where it lay before. Containers of our own engine (engine/inner.sh) see to that, and
+# so does a machine whose kernel has it switched off for all; Docker's seccomp profile
+# forbids a container to do so itself.
+still="setarch $(uname -m) -R" addresses=fixed
+case $(cat /proc/self/personality 2>/dev/null || :) in
 *4????) still= ;; # ADDR_NO_RANDOMIZE, 0x0040000, is on
 esac
-if ! $still true 2>/dev/null; then
-	echo "reuse: addresses cannot be kept from being random here (personality(2) is forbidden): nvcc may make other machine code of the same source next time" >&2
-	still=
-fi
-printf '%s\n' "$tool" "$host" "$still $now" >/llcuda/reuse.txt
+[ "$(cat /proc/sys/kernel/randomize_va_space 2>/dev/null || :)" != 0 ] || still=
+if ! $still true 2>/dev/null; then still='' addresses=random; fi
+echo "$addresses" >/llcuda/addresses.txt
+printf '%s\n' "$tool" "$host" "$addresses" >/llcuda/reuse.txt
 if [ -n "$hostcxx" ]; then
 	real=$(command -v "$hostcxx")
 	{
@@ -44,7 +44,7 @@ for name in cudafe++ cicc ptxas; do
 	real=$file.llcuda-real
 	[ ! -e "$real" ] || continue
 	# What cicc makes follows from libdevice as well, which lies beside its folder.
-	digest=$({ cat "$file"; cat "${file%/bin/*}"/libdevice/*.bc 2>/dev/null || :; echo "$still $now"; } | sha256sum | cut -c 1-64)
+	digest=$({ cat "$file"; cat "${file%/bin/*}"/libdevice/*.bc 2>/dev/null || :; echo "$addresses"; } | sha256sum | cut -c 1-64)
 	mv "$file" "$real"
 	{
 		printf '#!/bin/sh\nreal=%s digest=%s still=%s\n' "'$real'" "$digest" "'$still'"

@@ -288,3 +288,77 @@ case $* in *fails*) exit 4 ;; *cub*) echo "namespace CUB_1_SM_750_860_NS {}" >${
 		}
 	}
 }
+
+// What is compiled where addresses are random is not mixed with the rest, and who
+// builds is told.
+func TestAddressesAreFixedWhereTheyCanBe(t *testing.T) {
+	r := newReusing(t)
+	bin := filepath.Join(r.dir, "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// Addresses are those of files here; setarch is one that may or may not.
+	text, err := os.ReadFile("reuse.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := strings.NewReplacer("/llcuda", r.dir+"/llcuda", "/proc/", r.dir+"/proc/").Replace(string(text))
+	for _, dir := range []string{"llcuda", "proc/self", "proc/sys/kernel"} {
+		if err := os.MkdirAll(filepath.Join(r.dir, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name, personality, randomize, setarch string
+		addresses, still                      string
+	}{
+		{"a container of our engine", "00040000", "2", "exit 1", "fixed", "''"},
+		{"a kernel where it is off for all", "00000000", "0", "exit 1", "fixed", "''"},
+		{"a container that may ask", "00000000", "2", `shift 2; exec "$@"`, "fixed", `'setarch x86_64 -R'`},
+		{"a container of another engine", "00000000", "2", "echo not permitted >&2; exit 1", "random", "''"},
+		{"another bit of the personality", "00400000", "2", "exit 1", "random", "''"},
+		{"nothing in /proc", "", "", "exit 1", "random", "''"},
+	} {
+		for name, text := range map[string]string{"proc/self/personality": c.personality, "proc/sys/kernel/randomize_va_space": c.randomize} {
+			if os.Remove(filepath.Join(r.dir, name)); text != "" {
+				r.write(t, name, text+"\n")
+			}
+		}
+		digests := map[string]bool{}
+		for name, text := range map[string]string{
+			"setarch": c.setarch, "uname": "echo x86_64", "nvcc": "echo '#$ PATH=" + bin + ":' >&2",
+			"cudafe++": "", "cicc": "", "ptxas": "",
+		} {
+			os.Remove(filepath.Join(bin, name+".llcuda-real"))
+			if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.CommandContext(t.Context(), "sh", "-euc", moved, "prepare", "# tool", "# host", filepath.Join(r.dir, "log"))
+		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", c.name, err, out)
+		}
+		if got := r.read(t, "llcuda/addresses.txt"); got != c.addresses+"\n" {
+			t.Errorf("%s: addresses are %q, not %s", c.name, got, c.addresses)
+		}
+		if got := r.read(t, "llcuda/reuse.txt"); got != "# tool\n# host\n"+c.addresses+"\n" {
+			t.Errorf("%s: ccache is told %q", c.name, got)
+		}
+		if got := r.read(t, "bin/cicc"); !strings.Contains(got, " still="+c.still+"\n") {
+			t.Errorf("%s: before cicc stands\n%s", c.name, got)
+		}
+		for _, name := range []string{"cudafe++", "cicc", "ptxas"} {
+			digests[regexp.MustCompile(`digest=\w+`).FindString(r.read(t, "bin/"+name))] = true
+		}
+		if len(digests) != 1 || digests[""] {
+			t.Errorf("%s: digests %v of the same programs", c.name, digests)
+		}
+		for d := range digests {
+			r.write(t, "digest-"+c.addresses, d)
+		}
+	}
+	if fixed, random := r.read(t, "digest-fixed"), r.read(t, "digest-random"); fixed == random {
+		t.Errorf("%s is that of fixed addresses and of random ones", fixed)
+	}
+}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -92,6 +93,11 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 		res.ImageDigest = digest
 	}
 	ctr = c.environment(ctr)
+	if p.Reuse {
+		if ctr, err = c.addresses(ctx, ctr); err != nil {
+			return res, err
+		}
+	}
 	for _, s := range p.Prepare {
 		if ctr, err = c.step(ctx, ctr, s); err != nil {
 			return res, err
@@ -128,6 +134,15 @@ func (c *containerBuild) run(ctx context.Context) (wire.Done, error) {
 	if p.WitnessFile != "" {
 		if res.Witness, err = ctr.File(p.WitnessFile).Contents(ctx); err != nil {
 			return res, fmt.Errorf("reading what cuobjdump said: %w", err)
+		}
+	}
+	if p.Reuse && !p.Draft {
+		text, err := ctr.File(matrix.AddressesFile).Contents(ctx)
+		if err != nil {
+			return res, fmt.Errorf("reading whether addresses were random: %w", err)
+		}
+		if res.Random = strings.TrimSpace(text) == matrix.AddressesRandom; res.Random {
+			r.note("addresses were random")
 		}
 	}
 	if c.reuses() {
@@ -202,6 +217,22 @@ func (c *containerBuild) environment(ctr *dagger.Container) *dagger.Container {
 // freshVariable carries Build.Fresh into the container. Nothing reads it: the engine
 // knows a step by its inputs, and one more makes it a new one.
 const freshVariable = "LLCUDA_FRESH"
+
+// addresses carries into the container what the kernel does about random addresses
+// now. Nothing reads it: what reuse.sh found out another time is no answer, and nor
+// is what nvcc made then, so each step has this among its inputs.
+func (c *containerBuild) addresses(ctx context.Context, ctr *dagger.Container) (*dagger.Container, error) {
+	const ask = "cat /proc/self/personality /proc/sys/kernel/randomize_va_space; grep ^Seccomp: /proc/self/status || :"
+	asked, err := c.step(ctx, ctr.WithEnvVariable(freshVariable, rand.Text()), matrix.Step{Name: "addresses", Args: []string{"sh", "-c", ask}})
+	if err != nil {
+		return nil, err
+	}
+	now, err := asked.Stdout(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking what the kernel does about addresses: %w", err)
+	}
+	return ctr.WithEnvVariable("LLCUDA_KERNEL", strings.Join(strings.Fields(now), " ")), nil
+}
 
 // step runs one command and waits for it.
 func (c *containerBuild) step(ctx context.Context, ctr *dagger.Container, s matrix.Step) (*dagger.Container, error) {

@@ -102,6 +102,9 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 	if result.Reuse != "" {
 		j.progress.Printf("%s: %s", cell.ID, result.Reuse)
 	}
+	if result.Random {
+		j.progress.Printf("%s: addresses are random in this engine's containers: nvcc may make other machine code of the same source next time; for a release let sudo sysctl kernel.randomize_va_space=0 end that while it is built", cell.ID)
+	}
 
 	step := func(name string) {
 		lane.Begin(name)

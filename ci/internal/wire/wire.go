@@ -81,6 +81,8 @@ type Done struct {
 	Witness string `json:"witness"`
 	// Reuse is a sentence, "" where nothing can be said.
 	Reuse string `json:"reuse,omitempty"`
+	// Random is what ci.Result says.
+	Random bool `json:"random,omitempty"`
 }
 
 // Digests asks the registries.
