@@ -9,8 +9,11 @@
 # is given one that follows from the source's own name and bytes. Modules that are
 # linked with each other (-rdc=true) keep nvcc's: there two must not have one name.
 #
-# What cicc makes of large kernels follows from where its memory lies, too: $still runs
-# it where that is the same every time (docs/proof/reproducible.md).
+# What cicc makes of large kernels follows from where its memory lies, too
+# (docs/proof/reproducible.md): $still runs it where addresses are not random, and that of
+# 12.4, which has jemalloc, is to give nothing back to the kernel while it runs: what it
+# gives back, and so what it is given next, would follow from the clock. 6 % more memory.
+export MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1
 plain() { exec $still "$real" "$@"; }
 find='' source='' id='' in='' out='' stub='' sides='' words='' known=1 next=''
 for a; do

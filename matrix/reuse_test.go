@@ -33,7 +33,7 @@ func newReusing(t *testing.T) reusing {
 	}
 	tool, host := p.Prepare[i].Args[4], p.Prepare[i].Args[5]
 	r := reusing{t.TempDir()}
-	fake := "#!/bin/sh\necho \"${0##*/} $*\" >>" + r.dir + "/ran\n"
+	fake := "#!/bin/sh\necho \"${0##*/} $*\" >>" + r.dir + "/ran\necho \"$MALLOC_CONF\" >" + r.dir + "/allocator\n"
 	work := `for a; do case $next in -o) out=$a next= ; continue ;; --stub_file_name) echo stub >"$a" ;; esac; next=$a; case $a in *.ii|*.ptx) [ -e "$a" ] && in=$a ;; esac; done
 [ "$(cat "$in")" != bad ] || { echo broken >&2; exit 3; }
 echo "a warning" >&2
@@ -223,6 +223,9 @@ func TestASourceNamesItsModule(t *testing.T) {
 	first, told := find("cudafe++", "here/get-rows.cu")
 	if !regexp.MustCompile(`^_[0-9a-f]{8}_11_get_rows_cu_[0-9a-f]{8}$`).MatchString(first) {
 		t.Errorf("the module is named %q", first)
+	}
+	if got := r.read(t, "allocator"); got != "dirty_decay_ms:-1,muzzy_decay_ms:-1\n" {
+		t.Errorf("the real one's jemalloc is told %q", got)
 	}
 	if strings.Contains(told, "--gen_module_id_file") || !strings.HasSuffix(told, "--module_id_file_name "+filepath.Join(r.dir, "id")) {
 		t.Errorf("the real one, which is to take the name, was told %q", told)
