@@ -1,6 +1,7 @@
 package bundles
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -36,3 +37,8 @@ func isSHA256Hex(s string) bool {
 }
 
 func digestOf(h hash.Hash) string { return digestPrefix + hex.EncodeToString(h.Sum(nil)) }
+
+func digestOfBytes(b []byte) string {
+	sum := sha256.Sum256(b)
+	return digestPrefix + hex.EncodeToString(sum[:])
+}

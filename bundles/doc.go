@@ -8,9 +8,9 @@
 //	those two   → Open    → *Manifest              (or an error, never both)
 //	part        → Unpack  → folder                 + digest of what was written
 //
-// A part is a tar in zstd frames of 32 MiB, each of which stands alone (frames.go):
-// packing uses all processors, unpacking three of them (frameread.go), and every zstd
-// reads it.
+// A part is a list of what is in it (list.go) and a tar in zstd frames of 32 MiB, each
+// of which stands alone (frames.go): packing uses all processors, unpacking three of
+// them (frameread.go), and every zstd reads it.
 //
 // # Who is trusted, and for what
 //

@@ -117,6 +117,7 @@ type frameReader struct {
 	queue   chan *contents
 	quit    chan struct{}
 	running sync.WaitGroup
+	list    []byte    // what the archive says is in it; known when the first byte was read
 	now     *contents // nil before the first and behind the last
 	piece   []byte    // of now, with its whole buffer
 	left    []byte    // of piece
@@ -135,6 +136,7 @@ func (f *frameReader) alive() error {
 // split begins one frame after the other.
 func (f *frameReader) split(r io.Reader) {
 	defer close(f.queue)
+	f.list, r = readList(r)
 	for {
 		w, ok := f.d.workers.get(f.quit)
 		if !ok {

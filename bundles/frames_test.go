@@ -38,9 +38,10 @@ func manyFrames(t testing.TB) (dir string, data []byte, p Packed) {
 	return dir, out.Bytes(), p
 }
 
-// framesOf cuts a part where its size frames say, as pzstd would.
+// framesOf cuts a part behind its list where its size frames say, as pzstd would.
 func framesOf(t testing.TB, data []byte) (frames [][]byte) {
 	t.Helper()
+	_, data = listOf(t, data)
 	for len(data) > 0 {
 		n, ok := readSizeFrame(data)
 		if !ok || len(data) < sizeFrame+n {
@@ -90,6 +91,7 @@ func TestAPartIsReadAlikeHoweverItsFramesAreMade(t *testing.T) {
 	plain, err := io.ReadAll(z)
 	must(t, err)
 	frames := framesOf(t, data)
+	_, rest := listOf(t, data)
 	var bare, mixed, wrong []byte
 	for _, f := range frames {
 		bare = append(bare, f...)
@@ -102,12 +104,14 @@ func TestAPartIsReadAlikeHoweverItsFramesAreMade(t *testing.T) {
 	mixed = append(mixed, squeeze(t, plain[2*testFrame:])...)
 	for name, archive := range map[string][]byte{
 		"as packed":           data,
+		"without its list":    rest,
+		"with an empty list":  append([]byte{0x51, 0x2A, 0x4D, 0x18, 0, 0, 0, 0}, rest...),
 		"without size frames": bare,
 		"one frame":           squeeze(t, plain),
 		"a stream behind two": mixed,
 		"pzstd's, whose frames do not say what they hold": append(appendSizeFrame(nil, len(squeeze(t, plain))), squeeze(t, plain)...),
 		"a skippable frame of another kind":               append([]byte{0x51, 0x2A, 0x4D, 0x18, 2, 0, 0, 0, 'h', 'i'}, data...),
-		"4 GiB promised, which nobody sets aside":         append(binary.LittleEndian.AppendUint32(slices.Clone(data[:8]), 1<<32-1), data[sizeFrame:]...),
+		"4 GiB promised, which nobody sets aside":         append(binary.LittleEndian.AppendUint32(slices.Clone(rest[:8]), 1<<32-1), rest[sizeFrame:]...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			for how, r := range map[string]io.Reader{
@@ -129,6 +133,7 @@ func TestAPartIsReadAlikeHoweverItsFramesAreMade(t *testing.T) {
 func TestFramesThatLieAreRefused(t *testing.T) {
 	_, data, _ := manyFrames(t)
 	frames := framesOf(t, data)
+	_, rest := listOf(t, data)
 	change := func(frame int, f func(b []byte) []byte) (out []byte) {
 		for i, b := range frames {
 			if b = slices.Clone(b); i == frame {
@@ -148,6 +153,8 @@ func TestFramesThatLieAreRefused(t *testing.T) {
 		"a frame twice":              change(3, func(b []byte) []byte { return append(b, b...) }),
 		"nonsense for a frame":       change(3, func(b []byte) []byte { return bytes.Repeat([]byte{1}, len(b)) }),
 		"a frame that is cut":        change(3, func(b []byte) []byte { return b[:len(b)/2] }),
+		"cut in its list":            data[:listHeader+20],
+		"cut behind its list":        data[:len(data)-len(rest)],
 		"cut in a size frame":        data[:len(data)-len(frames[20])-5],
 		"cut behind a size frame":    data[:len(data)-len(frames[20])],
 		"cut behind a frame":         data[:len(data)-len(frames[20])-sizeFrame],
@@ -284,6 +291,10 @@ func FuzzFrames(f *testing.F) {
 	data := part.Bytes()
 	f.Add(data)
 	f.Add(data[sizeFrame:])
+	_, rest := listOf(f, data)
+	f.Add(rest)
+	f.Add(rest[sizeFrame:])
+	f.Add(append(slices.Clone(data[:len(data)-len(rest)]), data...))
 	f.Add(data[:len(data)-5])
 	f.Add(append(slices.Clone(data), data...))
 	f.Add(append(slices.Clone(data), squeeze(f, []byte("a stream behind them"))...))

@@ -52,7 +52,9 @@ type Packed struct {
 }
 
 // Pack writes the folder dir to w as a tar compressed with libzstd, in frames of
-// 32 MiB that any zstd reads as one file and Unpack reads side by side. The bytes
+// 32 MiB that any zstd reads as one file and Unpack reads side by side, each with
+// its checksum, and before them the list of what is in it (list.go). It reads every
+// file twice, and refuses one that is another the second time. The bytes
 // depend on names, contents, executable bits and link targets only: entries are
 // sorted by path, and carry no owner, no time and no mode but 0755 and 0644. A folder that holds anything but files, folders and
 // symlinks to files beside them is refused, and so is a set-user-id file.
@@ -76,7 +78,7 @@ func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 		return Packed{}, err
 	}
 	defer root.Close()
-	entries, err := scan(root)
+	entries, err := scanAndHash(root, ctx.Err)
 	if err != nil {
 		return Packed{}, err
 	}
@@ -85,6 +87,9 @@ func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 		total += e.Size
 	}
 	sink := &countingHash{w: w, h: sha256.New()}
+	if _, err := sink.Write(listFrame(entries)); err != nil {
+		return Packed{}, err
+	}
 	z := newFrameWriter(ctx, sink, how)
 	in := &packer{ctx: ctx, root: root, tw: tar.NewWriter(z), total: total, progress: o.Progress, buf: make([]byte, 1<<20)}
 	if err := in.all(entries); err != nil {
@@ -111,16 +116,16 @@ type packer struct {
 
 // all writes the tar.
 func (p *packer) all(entries []Entry) error {
-	for i := range entries {
-		if err := p.add(&entries[i]); err != nil {
+	for _, e := range entries {
+		if err := p.add(e); err != nil {
 			return err
 		}
 	}
 	return p.tw.Close()
 }
 
-// add writes one entry and, for a file, records the hash of what was written.
-func (p *packer) add(e *Entry) error {
+// add writes one entry; a file must be what it was when it was hashed.
+func (p *packer) add(e Entry) error {
 	if err := p.ctx.Err(); err != nil {
 		return err
 	}
@@ -150,10 +155,9 @@ func (p *packer) add(e *Entry) error {
 	if err != nil && n <= e.Size {
 		return fmt.Errorf("%q: %w", e.Path, err)
 	}
-	if n != e.Size || err != nil {
+	if n != e.Size || err != nil || hex.EncodeToString(sum.Sum(nil)) != e.SHA256 {
 		return fmt.Errorf("%q changed while it was packed", e.Path)
 	}
-	e.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	return nil
 }
 

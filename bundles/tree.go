@@ -80,16 +80,24 @@ func readTree(dir string, alive func() error) ([]Entry, error) {
 		return nil, fmt.Errorf("reading folder: %w", err)
 	}
 	defer root.Close()
-	entries, err := scan(root)
+	entries, err := scanAndHash(root, alive)
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", dir, err)
+	}
+	return entries, nil
+}
+
+func scanAndHash(root *os.Root, alive func() error) ([]Entry, error) {
+	entries, err := scan(root)
+	if err != nil {
+		return nil, err
 	}
 	for i := range entries {
 		if entries[i].Type != TypeFile {
 			continue
 		}
 		if entries[i].SHA256, err = hashFile(root, entries[i], alive); err != nil {
-			return nil, fmt.Errorf("reading %q: %w", dir, err)
+			return nil, err
 		}
 	}
 	return entries, nil
@@ -186,22 +194,26 @@ func (t *tree) linkFault() (name, fault string) {
 	return "", ""
 }
 
-func (t *tree) digest() string {
-	sorted := slices.Clone(t.entries)
+func (t *tree) digest() string { return digestOfBytes(treeLines(t.entries)) }
+
+const treeHead = "llcuda-tree-1"
+
+// treeLines are the lines of TreeDigest.
+func treeLines(entries []Entry) []byte {
+	sorted := slices.Clone(entries)
 	slices.SortFunc(sorted, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
-	h := sha256.New()
-	io.WriteString(h, "llcuda-tree-1\n")
+	lines := append([]byte(treeHead), '\n')
 	for _, e := range sorted {
 		switch e.Type {
 		case TypeFile:
-			fmt.Fprintf(h, "file\t%04o\t%d\t%s\t%s\n", uint32(e.Mode), e.Size, e.SHA256, e.Path)
+			lines = fmt.Appendf(lines, "file\t%04o\t%d\t%s\t%s\n", uint32(e.Mode), e.Size, e.SHA256, e.Path)
 		case TypeDir:
-			fmt.Fprintf(h, "dir\t0755\t0\t-\t%s\n", e.Path)
+			lines = fmt.Appendf(lines, "dir\t0755\t0\t-\t%s\n", e.Path)
 		case TypeLink:
-			fmt.Fprintf(h, "link\t0777\t0\t%s\t%s\n", e.Target, e.Path)
+			lines = fmt.Appendf(lines, "link\t0777\t0\t%s\t%s\n", e.Target, e.Path)
 		}
 	}
-	return digestOf(h)
+	return lines
 }
 
 // scan lists a folder on disk, sorted by path in byte order (which puts a

@@ -43,6 +43,13 @@ type UnpackOptions struct {
 	// MaxWindow bounds a decoder's window in bytes, and with it the memory that a
 	// hostile archive can ask for; 0 = DefaultMaxWindow.
 	MaxWindow uint64
+	// Listed is what the digest of the tree must be, where a signature says so and
+	// the caller checks that the archive's bytes are those that were packed, too:
+	// package store does, before it uses anything. The files of an archive whose own
+	// list has this digest, as Pack's have, are not hashed, by Unpack, UnpackTree and
+	// Walk: what their hashes are the list says, and that they have them follows from
+	// the archive's bytes. Without it every byte is hashed.
+	Listed string
 	// Sync flushes every file and folder to the disk before Unpack returns.
 	Sync bool
 	// Progress is told of bytes unpacked; total is MaxBytes as given, 0 where
@@ -114,10 +121,14 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		sum  int64
 		done int64
 		bufs = newBufs()
+		list map[string]Entry // nil where there is none to go by
 	)
 	for {
 		before := plain.read
 		h, err := tr.Next()
+		if before == 0 {
+			list = listed(z.list, o.Listed)
+		}
 		if err == io.EOF {
 			// The two zero blocks at the end: package tar does without them,
 			// and would take a tar cut between two entries for a whole one.
@@ -149,6 +160,10 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		if len(t.entries) > o.MaxFiles {
 			return nil, hostile(h.Name, "more than %d entries", o.MaxFiles)
 		}
+		want := list[e.Path]
+		if e.SHA256 = want.SHA256; list != nil && e != want {
+			return nil, hostile(h.Name, "not what the archive's own list says")
+		}
 		if e.Type != TypeFile {
 			if err := fn(e, nil); err != nil {
 				return nil, err
@@ -158,12 +173,15 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		if sum += e.Size; sum > o.MaxBytes || sum < 0 {
 			return nil, hostile(h.Name, "unpacks to more than the %d bytes allowed", o.MaxBytes)
 		}
-		body := &entryReader{r: tr, bufs: bufs, h: sha256.New(), tell: func(n int) {
+		body := &entryReader{r: tr, bufs: bufs, tell: func(n int) {
 			done += int64(n)
 			if o.Progress != nil {
 				o.Progress(done, given.MaxBytes)
 			}
 		}}
+		if list == nil {
+			body.h = sha256.New()
+		}
 		if err := fn(e, body); err != nil {
 			if body.err != nil && errors.Is(err, body.err) {
 				return nil, broken(err)
@@ -173,7 +191,14 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		if _, err := io.Copy(io.Discard, struct{ io.Reader }{body}); err != nil {
 			return nil, broken(err)
 		}
-		t.entries[len(t.entries)-1].SHA256 = hex.EncodeToString(body.h.Sum(nil))
+		sum256 := want.SHA256
+		if body.h != nil {
+			sum256 = hex.EncodeToString(body.h.Sum(nil))
+		}
+		t.entries[len(t.entries)-1].SHA256 = sum256
+	}
+	if list != nil && len(t.entries) < len(list) {
+		return nil, hostile("", "holds %d entries, its own list has %d", len(t.entries), len(list))
 	}
 	if p, f := t.linkFault(); f != "" {
 		return nil, hostile(p, "%s", f)
@@ -229,10 +254,10 @@ func entryOf(h *tar.Header) (e Entry, fault string) {
 	return e, ""
 }
 
-// entryReader hashes what is read of one file.
+// entryReader hashes what is read of one file, where there is h.
 type entryReader struct {
 	r    io.Reader
-	h    hash.Hash
+	h    hash.Hash // or nil
 	tell func(n int)
 	bufs *pool[[]byte] // of the walk
 	err  error
@@ -240,7 +265,9 @@ type entryReader struct {
 
 func (b *entryReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	b.h.Write(p[:n])
+	if b.h != nil {
+		b.h.Write(p[:n])
+	}
 	if n > 0 {
 		b.tell(n)
 	}
@@ -257,7 +284,9 @@ func (b *entryReader) WriteTo(w io.Writer) (written int64, err error) {
 	var hashing sync.WaitGroup
 	hashing.Go(func() {
 		for p := range pieces {
-			b.h.Write(p)
+			if b.h != nil {
+				b.h.Write(p)
+			}
 			b.bufs.put(p)
 		}
 	})

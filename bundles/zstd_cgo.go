@@ -46,8 +46,7 @@ var ErrNoLibzstd = errors.New("this program was built without libzstd (cgo) and 
 const (
 	zstdLevel     = 100
 	zstdWindowLog = 101
-	zstdChainLog  = 103
-	zstdLDM       = 160
+	zstdChecksum  = 201
 )
 
 const (
@@ -64,7 +63,7 @@ const zstdStep = 1 << 20
 func compress(alive func() error, in []byte, p compression) ([]byte, error) {
 	z := C.ZSTD_createCCtx()
 	defer C.ZSTD_freeCCtx(z)
-	for _, set := range [][2]int{{zstdLevel, p.level}, {zstdWindowLog, p.windowLog}} {
+	for _, set := range [][2]int{{zstdLevel, p.level}, {zstdWindowLog, p.windowLog}, {zstdChecksum, 1}} {
 		if err := zstdError(C.ZSTD_CCtx_setParameter(z, C.int(set[0]), C.int(set[1]))); err != nil {
 			return nil, fmt.Errorf("libzstd parameter %d: %w", set[0], err)
 		}

@@ -26,8 +26,12 @@
 //
 //   - A bundle is installed when its record exists, and the record is written
 //     last: download and hash, and meanwhile unpack into staging; compare the
-//     packed file's SHA-256 and the tree's digest; rename; record. A kill -9 or a power cut at any moment leaves either no
-//     bundle or a whole one, and debris that the next install or GC removes.
+//     packed file's SHA-256 and the tree's digest; rename; record. A kill -9 or a
+//     power cut at any moment leaves either no bundle or a whole one, and debris that
+//     the next install or GC removes.
+//   - Bytes are hashed once, as they come: the part's list of its files' hashes has
+//     the digest that the manifest signs, so the record has them without hashing what
+//     is unpacked. Where a part has no such list, its files are hashed.
 //   - The line is not idle while there is something to bring: the next part is
 //     downloaded as soon as the one before has all its bytes, and waits on disk for
 //     its turn to be unpacked. Where the disk has room for one after the other only,

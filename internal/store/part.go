@@ -65,8 +65,9 @@ func (w *session) havePart(ctx context.Context, p wantedPart, full bool) ([]file
 //
 // The unpacker reads the file that the download writes: bytes that nobody has
 // checked yet. What it makes of them lies in staging and has no record; it gets
-// its name only after the size and SHA-256 of the packed file and the digest of
-// the unpacked tree are those of the manifest. Where bytes turn out wrong the
+// its name only after the size and SHA-256 of the packed file are those of the
+// manifest, and the digest of the tree is, which the part's own list of hashes has
+// (bundles.UnpackOptions.Listed). Where bytes turn out wrong the
 // tree is thrown away and unpacked anew from the next ones. Unpacking begins
 // when decoder is closed; the download does not wait for it.
 func (w *session) addPart(ctx context.Context, p wantedPart, in InstallInput, decoder <-chan struct{}, progress func(done, total int64)) ([]file, error) {
@@ -148,7 +149,7 @@ func (u *unpacked) follow(ctx context.Context, unverified io.Reader) error {
 	u.drop()
 	u.dir, u.files = scratch(), nil
 	src := &noted{r: unverified}
-	o := bundles.UnpackOptions{Name: p.Name, MaxBytes: p.Unpacked, Sync: true}
+	o := bundles.UnpackOptions{Name: p.Name, MaxBytes: p.Unpacked, Listed: p.Contents, Sync: true}
 	if u.tell != nil {
 		o.Progress = func(done, total int64) { u.tell(p.Name, done, total) }
 	}
@@ -199,10 +200,10 @@ func (n *noted) Read(b []byte) (int, error) {
 
 // written turns what an unpacker says it wrote into the record of a part, after
 // a look at what the folder holds: names, types, modes, link targets and sizes.
-// The bytes are not read again. They were hashed on their way to write(2), and
-// fsync said that they are on the disk; reading them now would be answered from
-// the memory they still lie in, and prove nothing more. What a disk loses later
-// a full check finds ([Store.Verify], InstallInput.Full).
+// The bytes are not read again. What they are follows from the packed file's SHA-256
+// and each frame's checksum, and fsync said that they are on the disk; reading them
+// now would be answered from the memory they still lie in. What a disk loses later a
+// full check finds ([Store.Verify], InstallInput.Full), by the hashes of the signed list.
 func written(root *os.Root, dir string, entries []bundles.Entry) ([]file, error) {
 	files := make([]file, 0, len(entries))
 	for _, e := range entries {

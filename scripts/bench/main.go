@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -63,8 +65,8 @@ func run(ctx context.Context, args []string) error {
 	switch { // processes of their own, to be measured
 	case f.NArg() == 3 && f.Arg(0) == "pack":
 		return pack(ctx, f.Arg(1), f.Arg(2), *level)
-	case f.NArg() == 3 && f.Arg(0) == "unpack":
-		return unpack(ctx, f.Arg(1), f.Arg(2))
+	case f.NArg() == 4 && f.Arg(0) == "unpack":
+		return unpack(ctx, f.Arg(1), f.Arg(2), f.Arg(3))
 	}
 	var err error
 	if b.work, err = os.MkdirTemp(b.corpus, ".bench-"); err != nil {
@@ -102,14 +104,19 @@ func run(ctx context.Context, args []string) error {
 	return table.Flush()
 }
 
-// unpack is what an install does to a part that has come, without the network.
-func unpack(ctx context.Context, part, dir string) error {
+// unpack is what an install does to a part that has come, without the network: the
+// part's own bytes are hashed, and what its files are follows from its list, whose
+// digest, contents, a manifest signs. Without one they are hashed.
+func unpack(ctx context.Context, part, dir, contents string) error {
 	r, err := os.Open(filepath.Clean(part))
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	_, err = bundles.Unpack(ctx, r, dir, bundles.UnpackOptions{Name: part, MaxBytes: 1 << 40})
+	got, err := bundles.Unpack(ctx, io.TeeReader(r, sha256.New()), dir, bundles.UnpackOptions{Name: part, MaxBytes: 1 << 40, Listed: contents})
+	if err == nil && contents != "" && got != contents {
+		err = fmt.Errorf("%s unpacks to %s, want %s", part, got, contents)
+	}
 	return err
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/waqasm86/llcuda/bundles"
 )
 
 // packRuns is how often a folder is packed, after one run that does not count.
@@ -71,7 +73,7 @@ func (b bench) leanPart() string {
 // leanRuntime unpacks it under a name of its own.
 func (b bench) leanRuntime(prefix string) (string, error) {
 	dir := filepath.Join(b.work, prefix)
-	return dir, unpack(context.Background(), b.leanPart(), dir)
+	return dir, unpack(context.Background(), b.leanPart(), dir, "")
 }
 
 func packCell(ctx context.Context, b bench) (ours, rival samples, _ string, err error) {
@@ -102,6 +104,10 @@ func (b bench) unpackFolder(ctx context.Context, name, dir string, level int) (o
 	if _, err := once(ctx, making); err != nil {
 		return nil, nil, "", err
 	}
+	contents, err := bundles.TreeDigest(dir)
+	if err != nil {
+		return nil, nil, "", err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, "", err
@@ -110,7 +116,7 @@ func (b bench) unpackFolder(ctx context.Context, name, dir string, level int) (o
 	if err := empty(); err != nil {
 		return nil, nil, "", err
 	}
-	if ours, err = times(ctx, rivalRuns, empty, command{argv: []string{self, "unpack", part, out}}); err != nil {
+	if ours, err = times(ctx, rivalRuns, empty, command{argv: []string{self, "unpack", part, out, contents}}); err != nil {
 		return nil, nil, "", err
 	}
 	rival, err = times(ctx, rivalRuns, empty, command{argv: []string{"tar", "-I", "zstd -d --long=27", "-xf", part, "-C", out}})
