@@ -49,11 +49,13 @@ type frameWriter struct {
 	slots   chan struct{}
 	queue   chan chan packedFrame
 	written chan struct{}
+	kept    int64 // bytes of frames of an earlier part; valid when written is closed
 }
 
 type packedFrame struct {
-	b   []byte
-	err error
+	b    []byte
+	kept bool
+	err  error
 }
 
 // newFrameWriter starts one; Close ends it in any case.
@@ -75,6 +77,9 @@ func (f *frameWriter) write(w io.Writer) {
 		}
 		if frame.err == nil && f.alive() == nil {
 			_, frame.err = w.Write(frame.b)
+		}
+		if frame.kept {
+			f.kept += int64(len(frame.b))
 		}
 		if frame.err != nil {
 			f.fail(frame.err)
@@ -109,8 +114,12 @@ func (f *frameWriter) flush() {
 	f.buf = nil
 	f.queue <- done
 	go func() {
+		if b := f.p.earlier.frame(in); b != nil {
+			done <- packedFrame{b: b, kept: true}
+			return
+		}
 		b, err := compress(f.alive, in, f.p)
-		done <- packedFrame{b, err}
+		done <- packedFrame{b: b, err: err}
 	}()
 }
 

@@ -35,6 +35,11 @@ type PackOptions struct {
 	Workers int
 	// Progress is told of bytes packed, before compression; may be nil.
 	Progress func(done, total int64)
+	// Earlier is a part that Pack made before, of anything, with the same How, or nil.
+	// Frames of it that hold what frames of the new part are to hold are taken as they
+	// are, after they were decompressed and compared: the bytes are the same, without
+	// the time.
+	Earlier io.ReaderAt
 
 	frame int // bytes of tar in a frame; 0 = frameSize
 }
@@ -49,6 +54,8 @@ type Packed struct {
 	Contents string
 	// Unpacked is the sum of the file sizes, in bytes.
 	Unpacked int64
+	// Kept is how many bytes of Size are frames of PackOptions.Earlier.
+	Kept int64
 }
 
 // Pack writes the folder dir to w as a tar compressed with libzstd, in frames of
@@ -90,6 +97,9 @@ func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 	if _, err := sink.Write(listFrame(entries)); err != nil {
 		return Packed{}, err
 	}
+	if o.Earlier != nil {
+		how.earlier = readEarlier(ctx, o.Earlier, how.workers)
+	}
 	z := newFrameWriter(ctx, sink, how)
 	in := &packer{ctx: ctx, root: root, tw: tar.NewWriter(z), total: total, progress: o.Progress, buf: make([]byte, 1<<20)}
 	if err := in.all(entries); err != nil {
@@ -102,7 +112,7 @@ func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 	if err != nil {
 		return Packed{}, err
 	}
-	return Packed{Digest: digestOf(sink.h), Size: sink.n, Contents: contents, Unpacked: total}, nil
+	return Packed{Digest: digestOf(sink.h), Size: sink.n, Contents: contents, Unpacked: total, Kept: z.kept}, nil
 }
 
 type packer struct {
@@ -199,8 +209,12 @@ func (o PackOptions) compression() (compression, error) {
 	return c, nil
 }
 
-// compression is how frames are made; workers decides nothing of their bytes.
-type compression struct{ level, windowLog, workers, frame int }
+// compression is how frames are made; workers decides nothing of their bytes, and
+// earlier nothing where it was made so.
+type compression struct {
+	level, windowLog, workers, frame int
+	earlier                          *earlier // or nil
+}
 
 // countingHash passes bytes on and keeps their number and hash.
 type countingHash struct {

@@ -17,6 +17,7 @@ size_t ZSTD_CCtx_setPledgedSrcSize(ZSTD_CCtx *, unsigned long long);
 size_t ZSTD_compressStream2(ZSTD_CCtx *, ZSTD_outBuffer *, ZSTD_inBuffer *, int);
 unsigned ZSTD_isError(size_t);
 const char *ZSTD_getErrorName(size_t);
+const char *ZSTD_versionString(void);
 
 // step takes what it can of in and gives what there is; taken and given say how much.
 static size_t llcuda_step(ZSTD_CCtx *z, void *out, size_t room, const void *in, size_t n, int end, size_t *taken, size_t *given) {
@@ -99,6 +100,8 @@ func compress(alive func() error, in []byte, p compression) ([]byte, error) {
 		}
 	}
 }
+
+func libzstdVersion() string { return C.GoString(C.ZSTD_versionString()) }
 
 func zstdError(code C.size_t) error {
 	if C.ZSTD_isError(code) == 0 {

@@ -9,3 +9,5 @@ import "errors"
 var ErrNoLibzstd = errors.New("this program was built without libzstd (cgo) and can not pack")
 
 func compress(func() error, []byte, compression) ([]byte, error) { return nil, ErrNoLibzstd }
+
+func libzstdVersion() string { return "none" }

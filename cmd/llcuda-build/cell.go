@@ -125,7 +125,13 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 		return builtCell{}, err
 	}
 	step("pack")
-	packed, name, err := j.pack(ctx, result.Dir, work, cell.ID, j.options.packing())
+	packing := j.options.packing()
+	earlier := j.earlierPart(cell.ID)
+	if earlier != nil {
+		defer earlier.Close()
+		packing.Earlier = earlier
+	}
+	packed, name, err := j.pack(ctx, result.Dir, work, cell.ID, packing)
 	if err != nil {
 		return builtCell{}, err
 	}
@@ -154,8 +160,12 @@ func (j cellJob) run(ctx context.Context, cell matrix.Cell, lane *timeline.LaneR
 			return builtCell{}, err
 		}
 	}
-	j.progress.Finish(cell.ID, fmt.Sprintf("built, verified and packed in %s: %s, %s",
-		time.Since(began).Round(time.Second), name, cli.Size(packed.Size)))
+	kept := ""
+	if packed.Kept > 0 {
+		kept = fmt.Sprintf(", %s of it as it was", cli.Size(packed.Kept))
+	}
+	j.progress.Finish(cell.ID, fmt.Sprintf("built, verified and packed in %s: %s, %s%s",
+		time.Since(began).Round(time.Second), name, cli.Size(packed.Size), kept))
 	return builtCell{id: cell.ID, part: name, digest: packed.Digest, size: packed.Size}, nil
 }
 

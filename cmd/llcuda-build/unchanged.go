@@ -28,6 +28,8 @@ type receipt struct {
 	Key string `json:"key"`
 	// Fragment is the digest of CELL.bundle.json.
 	Fragment string `json:"fragment"`
+	// Packing is how the app part was packed, see bundles.PackOptions.How.
+	Packing string `json:"packing,omitempty"`
 	// Seconds is how long it took, Slowest the longest of this cell here.
 	Seconds float64 `json:"seconds"`
 	Slowest float64 `json:"slowest"`
@@ -53,7 +55,11 @@ func (j cellJob) writeReceipt(cell, key string, seconds float64) error {
 		return err
 	}
 	name := j.receiptName(cell)
-	r := receipt{Schema: facts.Schema, Key: key, Fragment: fragment, Seconds: seconds, Slowest: max(seconds, old.Slowest)}
+	packing, err := j.options.packing().How()
+	if err != nil {
+		return err
+	}
+	r := receipt{Schema: facts.Schema, Key: key, Fragment: fragment, Packing: packing, Seconds: seconds, Slowest: max(seconds, old.Slowest)}
 	if err := writeJSON(name+".new", r); err != nil {
 		return err
 	}
@@ -189,6 +195,34 @@ func (j cellJob) holds(cell string, r receipt) (builtCell, error) {
 		return builtCell{}, fmt.Errorf("%s is not as it was made", folder)
 	}
 	return builtCell{id: cell, part: app.Name, size: app.Size}, nil
+}
+
+// earlierPart is the app part of a cell's last build, where it is as it was made and
+// packed as this one will be: what did not change in it is not compressed again. nil
+// where there is none, and where nothing is to come from an earlier build.
+func (j cellJob) earlierPart(cell string) *os.File {
+	how, err := j.options.packing().How()
+	r := j.receiptOf(cell)
+	if err != nil || r.Packing != how || j.fresh != "" {
+		return nil
+	}
+	name := bundles.FragmentPath(j.options.out, cell)
+	if holdsFile(name, r.Fragment) != nil {
+		return nil
+	}
+	f, err := bundles.ReadFragment(name)
+	if err != nil {
+		return nil
+	}
+	part := filepath.Join(j.options.out, f.Parts[f.Bundle.App].Name)
+	if holdsFile(part, f.Bundle.App) != nil {
+		return nil
+	}
+	file, err := os.Open(part)
+	if err != nil {
+		return nil
+	}
+	return file
 }
 
 func holdsFile(name, digest string) error {
