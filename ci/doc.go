@@ -68,7 +68,7 @@ type Job struct {
 type Event struct {
 	// Cell is the cell's id.
 	Cell string
-	// Step is "connect", "image", "prepare", the name of a step of the plan, or
+	// Step is "connect", "image", "addresses", "prepare", the name of a step of the plan, or
 	// "export". An event with an empty Line says that the step begins.
 	Step string
 	// Line is a line of output, without its end.

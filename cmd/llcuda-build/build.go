@@ -143,7 +143,7 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	if err := makeOut(o.out); err != nil {
 		return err
 	}
-	times := timeline.NewRecorder(time.Now, "check", "connect", "image", "export", "place")
+	times := timeline.NewRecorder(time.Now, "check", "connect", "image", "addresses", "export", "place")
 	job, err := newCellJob(ctx, s, o, m, images, times)
 	if err != nil {
 		return err
