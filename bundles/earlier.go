@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -45,12 +46,13 @@ func readEarlier(ctx context.Context, r io.ReaderAt, workers int) *earlier {
 	)
 	defer running.Wait() // before z is closed
 	var at int64
-	if list, _ := readList(io.NewSectionReader(r, 0, listHeader+maxList)); list != nil {
+	list, rest := readList(io.NewSectionReader(r, 0, math.MaxInt64))
+	if list != nil {
 		at = listHeader + int64(len(list))
 	}
 	for ctx.Err() == nil {
 		var head [sizeFrame]byte
-		if _, err := r.ReadAt(head[:], at); err != nil {
+		if _, err := io.ReadFull(rest, head[:]); err != nil {
 			return e
 		}
 		n, ok := readSizeFrame(head[:])
@@ -58,7 +60,7 @@ func readEarlier(ctx context.Context, r io.ReaderAt, workers int) *earlier {
 			return e
 		}
 		packed := make([]byte, n)
-		if _, err := io.ReadFull(io.NewSectionReader(r, at+sizeFrame, int64(n)), packed); err != nil || !standsAlone(packed, n, frameSize) {
+		if _, err := io.ReadFull(rest, packed); err != nil || !standsAlone(packed, n, frameSize) {
 			return e
 		}
 		here := frameAt{at + sizeFrame, n}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"strconv"
@@ -23,10 +22,9 @@ const (
 	maxList = 1 << 20
 )
 
-// listFrame is what stands before the frames of a part, nothing where the list
-// would be too long.
-func listFrame(entries []Entry) []byte {
-	lines := treeLines(entries)
+// listFrame is what stands before the frames of a part that holds what lines say,
+// nothing where they are too many.
+func listFrame(lines []byte) []byte {
 	if len(lines) > maxList {
 		return nil
 	}
@@ -40,22 +38,19 @@ func listFrame(entries []Entry) []byte {
 func readList(r io.Reader) (list []byte, rest io.Reader) {
 	head := make([]byte, listHeader)
 	n, err := fill(r, head)
+	r = failing(r, err)
 	if n < listHeader || binary.LittleEndian.Uint32(head) != listMagic || binary.LittleEndian.Uint32(head[4:]) > maxList {
-		return nil, io.MultiReader(bytes.NewReader(head[:n]), failing(r, err))
+		return nil, io.MultiReader(bytes.NewReader(head[:n]), r)
 	}
 	list = make([]byte, binary.LittleEndian.Uint32(head[4:]))
-	if err == nil {
-		n, err = fill(r, list)
-	} else {
-		n = 0
+	n, err = fill(r, list)
+	if n < len(list) && err == io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
+		err = io.ErrUnexpectedEOF
 	}
-	if n < len(list) {
-		if err == io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, failing(r, err)
+	if r = failing(r, err); n < len(list) {
+		return nil, r
 	}
-	return list, failing(r, err)
+	return list, r
 }
 
 // failing is r, or what has failed already.
@@ -78,7 +73,8 @@ func parseList(list []byte) (map[string]Entry, error) {
 	if lines[0] != treeHead || lines[len(lines)-1] != "" {
 		return nil, bad
 	}
-	t := newTree()
+	var entries []Entry
+	byPath := map[string]Entry{}
 	for _, line := range lines[1 : len(lines)-1] {
 		f := strings.Split(line, "\t")
 		if len(f) != 5 {
@@ -101,19 +97,14 @@ func parseList(list []byte) (map[string]Entry, error) {
 		case TypeLink:
 			e.Mode, e.Target = 0o777, f[3]
 		}
-		if fault := t.add(e); fault != "" {
-			return nil, fmt.Errorf("%q: %s", e.Path, fault)
-		}
-	}
-	if path, fault := t.linkFault(); fault != "" {
-		return nil, fmt.Errorf("%q: %s", path, fault)
-	}
-	if !bytes.Equal(treeLines(t.entries), list) {
-		return nil, bad
-	}
-	byPath := make(map[string]Entry, len(t.entries))
-	for _, e := range t.entries {
+		entries = append(entries, e)
 		byPath[e.Path] = e
+	}
+	if _, err := treeOf(entries); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(treeLines(entries), list) {
+		return nil, bad
 	}
 	return byPath, nil
 }

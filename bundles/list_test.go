@@ -57,7 +57,7 @@ func TestAPartWhoseListIsSignedIsUnpackedByIt(t *testing.T) {
 	must(t, err)
 	_, rest := listOf(t, data)
 	for name, archive := range map[string][]byte{
-		"as packed": data, "without a list": rest, "with another list": append(listFrame(want[:1]), rest...),
+		"as packed": data, "without a list": rest, "with another list": append(listFrame(treeLines(want[:1])), rest...),
 		"with nonsense for a list": append([]byte{0x51, 0x2A, 0x4D, 0x18, 2, 0, 0, 0, 'h', 'i'}, rest...),
 	} {
 		for how, r := range map[string]io.Reader{
@@ -98,7 +98,7 @@ func TestOnlyWhoNamesTheDigestGoesByTheList(t *testing.T) {
 	must(t, os.Chmod(name, entries[i].Mode))
 	data, changed := packed(t, dir)
 	_, rest := listOf(t, data)
-	archive := append(listFrame(entries), rest...)
+	archive := append(listFrame(treeLines(entries)), rest...)
 	for listed, want := range map[string]string{p.Contents: p.Contents, "": changed.Contents, changed.Contents: changed.Contents} {
 		got, err := Unpack(t.Context(), bytes.NewReader(archive), filepath.Join(t.TempDir(), "new"), UnpackOptions{Listed: listed})
 		if err != nil || got != want {
@@ -133,7 +133,7 @@ func TestAnArchiveThatIsNotItsListIsRefused(t *testing.T) {
 			return append(e, Entry{Path: "zzz", Type: TypeFile, Mode: 0o644, SHA256: strings.Repeat("0", 64)})
 		}, ""},
 	} {
-		list := listFrame(c.change(slices.Clone(entries)))
+		list := listFrame(treeLines(c.change(slices.Clone(entries))))
 		_, err := Unpack(t.Context(), bytes.NewReader(append(list, rest...)), filepath.Join(t.TempDir(), "new"),
 			UnpackOptions{Listed: digestOfBytes(list[listHeader:])})
 		var h *HostileError

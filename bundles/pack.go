@@ -94,7 +94,8 @@ func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 		total += e.Size
 	}
 	sink := &countingHash{w: w, h: sha256.New()}
-	if _, err := sink.Write(listFrame(entries)); err != nil {
+	lines := treeLines(entries)
+	if _, err := sink.Write(listFrame(lines)); err != nil {
 		return Packed{}, err
 	}
 	if o.Earlier != nil {
@@ -108,11 +109,7 @@ func pack(ctx context.Context, dir string, w io.Writer, o PackOptions) (Packed, 
 	if err := z.Close(); err != nil {
 		return Packed{}, err
 	}
-	contents, err := DigestEntries(entries)
-	if err != nil {
-		return Packed{}, err
-	}
-	return Packed{Digest: digestOf(sink.h), Size: sink.n, Contents: contents, Unpacked: total, Kept: z.kept}, nil
+	return Packed{Digest: digestOf(sink.h), Size: sink.n, Contents: digestOfBytes(lines), Unpacked: total, Kept: z.kept}, nil
 }
 
 type packer struct {

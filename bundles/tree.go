@@ -108,17 +108,14 @@ func scanAndHash(root *os.Root, alive func() error) ([]Entry, error) {
 func DigestEntries(entries []Entry) (string, error) {
 	sorted := slices.Clone(entries)
 	slices.SortFunc(sorted, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
-	t := newTree()
 	for _, e := range sorted {
 		if e.Type == TypeFile && !isSHA256Hex(e.SHA256) {
 			return "", fmt.Errorf("digest of a tree: %q has no hash", e.Path)
 		}
-		if f := t.add(e); f != "" {
-			return "", fmt.Errorf("digest of a tree: %q: %s", e.Path, f)
-		}
 	}
-	if p, f := t.linkFault(); f != "" {
-		return "", fmt.Errorf("digest of a tree: %q: %s", p, f)
+	t, err := treeOf(sorted)
+	if err != nil {
+		return "", fmt.Errorf("digest of a tree: %w", err)
 	}
 	return t.digest(), nil
 }
@@ -130,6 +127,21 @@ type tree struct {
 }
 
 func newTree() *tree { return &tree{byPath: map[string]int{}} }
+
+// treeOf is the tree of entries that are all there are, each behind its folder, or
+// what is wrong with one of them.
+func treeOf(entries []Entry) (*tree, error) {
+	t := newTree()
+	for _, e := range entries {
+		if f := t.add(e); f != "" {
+			return nil, fmt.Errorf("%q: %s", e.Path, f)
+		}
+	}
+	if p, f := t.linkFault(); f != "" {
+		return nil, fmt.Errorf("%q: %s", p, f)
+	}
+	return t, nil
+}
 
 // add says why e can not be part of the tree, "" if it can and now is. The
 // folder of an entry must have been added before.
@@ -258,14 +270,8 @@ func scan(root *os.Root) ([]Entry, error) {
 		return nil, err
 	}
 	slices.SortFunc(found, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
-	t := newTree()
-	for _, e := range found {
-		if f := t.add(e); f != "" {
-			return nil, fmt.Errorf("%q: %s", e.Path, f)
-		}
-	}
-	if p, f := t.linkFault(); f != "" {
-		return nil, fmt.Errorf("%q: %s", p, f)
+	if _, err := treeOf(found); err != nil {
+		return nil, err
 	}
 	return found, nil
 }

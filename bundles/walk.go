@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"strings"
@@ -173,14 +172,15 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		if sum += e.Size; sum > o.MaxBytes || sum < 0 {
 			return nil, hostile(h.Name, "unpacks to more than the %d bytes allowed", o.MaxBytes)
 		}
-		body := &entryReader{r: tr, bufs: bufs, tell: func(n int) {
+		hashed := sha256.New()
+		body := &entryReader{r: tr, bufs: bufs, h: hashed, tell: func(n int) {
 			done += int64(n)
 			if o.Progress != nil {
 				o.Progress(done, given.MaxBytes)
 			}
 		}}
-		if list == nil {
-			body.h = sha256.New()
+		if list != nil {
+			body.h = io.Discard
 		}
 		if err := fn(e, body); err != nil {
 			if body.err != nil && errors.Is(err, body.err) {
@@ -191,11 +191,10 @@ func walk(ctx context.Context, r io.Reader, given UnpackOptions, fn func(Entry, 
 		if _, err := io.Copy(io.Discard, struct{ io.Reader }{body}); err != nil {
 			return nil, broken(err)
 		}
-		sum256 := want.SHA256
-		if body.h != nil {
-			sum256 = hex.EncodeToString(body.h.Sum(nil))
+		if list == nil {
+			e.SHA256 = hex.EncodeToString(hashed.Sum(nil))
 		}
-		t.entries[len(t.entries)-1].SHA256 = sum256
+		t.entries[len(t.entries)-1].SHA256 = e.SHA256
 	}
 	if list != nil && len(t.entries) < len(list) {
 		return nil, hostile("", "holds %d entries, its own list has %d", len(t.entries), len(list))
@@ -254,10 +253,10 @@ func entryOf(h *tar.Header) (e Entry, fault string) {
 	return e, ""
 }
 
-// entryReader hashes what is read of one file, where there is h.
+// entryReader hands to h, a hash where one is needed, what is read of one file.
 type entryReader struct {
 	r    io.Reader
-	h    hash.Hash // or nil
+	h    io.Writer
 	tell func(n int)
 	bufs *pool[[]byte] // of the walk
 	err  error
@@ -265,9 +264,7 @@ type entryReader struct {
 
 func (b *entryReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	if b.h != nil {
-		b.h.Write(p[:n])
-	}
+	_, _ = b.h.Write(p[:n]) // neither a hash nor io.Discard fails
 	if n > 0 {
 		b.tell(n)
 	}
@@ -284,9 +281,7 @@ func (b *entryReader) WriteTo(w io.Writer) (written int64, err error) {
 	var hashing sync.WaitGroup
 	hashing.Go(func() {
 		for p := range pieces {
-			if b.h != nil {
-				b.h.Write(p)
-			}
+			_, _ = b.h.Write(p)
 			b.bufs.put(p)
 		}
 	})

@@ -170,11 +170,7 @@ func (j cellJob) unchanged(ctx context.Context, cells []matrix.Cell) map[string]
 // holds compares what --out holds of a cell with what was made.
 func (j cellJob) holds(cell string, r receipt) (builtCell, error) {
 	out := j.options.out
-	name := bundles.FragmentPath(out, cell)
-	if err := holdsFile(name, r.Fragment); err != nil {
-		return builtCell{}, err
-	}
-	f, err := bundles.ReadFragment(name)
+	f, err := j.fragmentOf(cell, r)
 	if err != nil {
 		return builtCell{}, err
 	}
@@ -197,20 +193,26 @@ func (j cellJob) holds(cell string, r receipt) (builtCell, error) {
 	return builtCell{id: cell, part: app.Name, size: app.Size}, nil
 }
 
+// fragmentOf is the fragment that a receipt is about, as it was made.
+func (j cellJob) fragmentOf(cell string, r receipt) (f bundles.Fragment, err error) {
+	name := bundles.FragmentPath(j.options.out, cell)
+	if err := holdsFile(name, r.Fragment); err != nil {
+		return f, err
+	}
+	return bundles.ReadFragment(name)
+}
+
 // earlierPart is the app part of a cell's last build, where it is as it was made and
 // packed as this one will be: what did not change in it is not compressed again. nil
-// where there is none, and where nothing is to come from an earlier build.
+// where there is none, where nothing is to come from an earlier build, and for a draft,
+// which is compressed as soon as it is read.
 func (j cellJob) earlierPart(cell string) *os.File {
 	how, err := j.options.packing().How()
 	r := j.receiptOf(cell)
-	if err != nil || r.Packing != how || j.fresh != "" {
+	if err != nil || r.Packing != how || j.fresh != "" || j.options.draft {
 		return nil
 	}
-	name := bundles.FragmentPath(j.options.out, cell)
-	if holdsFile(name, r.Fragment) != nil {
-		return nil
-	}
-	f, err := bundles.ReadFragment(name)
+	f, err := j.fragmentOf(cell, r)
 	if err != nil {
 		return nil
 	}
