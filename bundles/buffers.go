@@ -2,7 +2,6 @@ package bundles
 
 import (
 	"io"
-	"slices"
 	"sync"
 )
 
@@ -42,7 +41,7 @@ func (p *pool[T]) get(quit <-chan struct{}) (one T, ok bool) {
 
 func (p *pool[T]) put(one T) { p.used <- one }
 
-// growing is a reader of bytes that still come. One goroutine writes and ends it,
+// growing is bytes that still come. One goroutine adds to them and ends them,
 // another one reads.
 type growing struct {
 	mu   sync.Mutex
@@ -56,47 +55,74 @@ type growing struct {
 // begin makes it hold size bytes, of which none are here yet.
 func (g *growing) begin(size int) {
 	g.more.L = &g.mu
-	g.b, g.have, g.at, g.err = slices.Grow(g.b[:0], size)[:size], 0, 0, nil
-}
-
-// fillFrom reads what is not here from r. Where r ends before, the reader is told
-// io.ErrUnexpectedEOF, and so is the caller.
-func (g *growing) fillFrom(r io.Reader) (err error) {
-	for g.have < len(g.b) && err == nil {
-		var n int
-		n, err = r.Read(g.b[g.have:])
-		if err == io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
-			err = io.ErrUnexpectedEOF
-		}
-		if g.have+n == len(g.b) {
-			err = nil
-		}
-		g.came(n, err)
+	if cap(g.b) < size {
+		// With room for the next, which is a little larger. slices.Grow would clear
+		// it, and so touch all of it.
+		g.b = make([]byte, size, max(size, min(2*cap(g.b), maxPacked(frameSize))))
+		preferHugePages(g.b[:cap(g.b)])
 	}
-	return err
+	g.b, g.have, g.at, g.err = g.b[:size], 0, 0, nil
 }
 
-// came tells the reader of n more bytes and of what ended them.
-func (g *growing) came(n int, err error) {
+// room is where the next bytes go, up to most of them.
+func (g *growing) room(most int) []byte { return g.b[g.have:min(len(g.b), g.have+most)] }
+
+func (g *growing) full() bool { return g.have == len(g.b) }
+
+// came tells the reader of n more bytes.
+func (g *growing) came(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.have += n; g.have == len(g.b) {
+	g.have += n
+	g.more.Signal()
+}
+
+// end tells the reader what is behind the last byte, io.EOF where err is nil.
+func (g *growing) end(err error) {
+	if err == nil {
 		err = io.EOF
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.err = err
 	g.more.Signal()
 }
 
-func (g *growing) Read(p []byte) (int, error) {
+// fillFrom reads what is not here from r, and ends. Where r ends before, the
+// reader is told io.ErrUnexpectedEOF, and so is the caller.
+func (g *growing) fillFrom(r io.Reader) (err error) {
+	for !g.full() && err == nil {
+		var n int
+		n, err = r.Read(g.b[g.have:])
+		g.came(n)
+	}
+	switch {
+	case g.full():
+		err = nil
+	case err == io.EOF: //nolint:errorlint // the end itself: a reader that fails may wrap it
+		err = io.ErrUnexpectedEOF
+	}
+	g.end(err)
+	return err
+}
+
+// next is the next n bytes, or those that are left of them. It waits for that, and
+// gives the error behind the last byte alone.
+func (g *growing) next(n int) ([]byte, error) {
 	g.mu.Lock()
-	for g.at == g.have && g.err == nil {
+	for g.have-g.at < n && g.err == nil {
 		g.more.Wait()
 	}
-	from, err := g.b[g.at:g.have], g.err
+	b, err := g.b[g.at:min(g.have, g.at+n)], g.err // nobody writes there any more
 	g.mu.Unlock()
-	n := copy(p, from) // nobody writes there any more
-	if g.at += n; n > 0 {
+	if g.at += len(b); len(b) > 0 {
 		err = nil
 	}
-	return n, err
+	return b, err
+}
+
+// Read is io.Reader, for a p that is not empty.
+func (g *growing) Read(p []byte) (int, error) {
+	b, err := g.next(len(p))
+	return copy(p, b), err
 }

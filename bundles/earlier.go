@@ -60,7 +60,10 @@ func readEarlier(ctx context.Context, r io.ReaderAt, workers int) *earlier {
 			return e
 		}
 		packed := make([]byte, n)
-		if _, err := io.ReadFull(rest, packed); err != nil || !standsAlone(packed, n, frameSize) {
+		if _, err := io.ReadFull(rest, packed); err != nil {
+			return e
+		}
+		if _, ok := standsAlone(packed, n, frameSize); !ok {
 			return e
 		}
 		here := frameAt{at + sizeFrame, n}

@@ -19,94 +19,66 @@ type frameDecoder struct {
 	workers   *pool[*worker]
 }
 
-// maxDecoders bounds how many frames are in memory at the same time. What one
-// thread hashes and writes, three decompress (docs/performance.md, "While it comes").
+// maxDecoders bounds how many frames are in memory at the same time: three are as
+// fast as more (docs/performance.md, "While it comes").
 const maxDecoders = 3
 
 func decoders() int { return min(runtime.GOMAXPROCS(0), maxDecoders) }
 
-const (
-	// pieceSize is what a worker hands over at once: small, so that it is hashed
-	// and written while the next one is decompressed.
-	pieceSize = 512 << 10
-	// maxPieces is how much of its frame a worker decompresses before anybody
-	// reads it: all. Half as much holds it up where the line is slower than it.
-	maxPieces = frameSize / pieceSize
-)
+// pieceSize is what is hashed or written at once: small, so that it is while more is
+// decompressed.
+const pieceSize = 512 << 10
 
 // MemoryToRead is how many bytes of memory reading a part takes, about. Each frame
-// in memory, two with two processors and three with more, takes a window of 32 MiB,
-// as much for what is decompressed and not yet read, and an eighth for what it was
+// in memory, two with two processors and three with more, takes its contents of 32
+// MiB, a window as large where there is no libzstd, and an eighth for what it was
 // packed to; a frame packed to more takes more. What reads an archive of another
 // program takes DefaultMaxWindow at most.
 func MemoryToRead() int64 {
-	return max(DefaultMaxWindow, int64(decoders())*(2*frameSize+frameSize/8))
+	return max(DefaultMaxWindow, int64(decoders())*(frameSize+frameWindow+frameSize/8))
 }
 
-func newFrameDecoder(o UnpackOptions) *frameDecoder {
-	return &frameDecoder{maxWindow: o.withDefaults().MaxWindow, workers: newPool(decoders(), newWorker)}
+func newFrameDecoder(o UnpackOptions) *frameDecoder { return newFrameDecoderWith(o, newFrameUnpacker) }
+
+func newFrameDecoderWith(o UnpackOptions, unpacker func() frameUnpacker) *frameDecoder {
+	return &frameDecoder{maxWindow: o.withDefaults().MaxWindow, workers: newPool(decoders(), func() *worker { return &worker{z: unpacker()} })}
 }
 
 func (d *frameDecoder) Close() {
 	for len(d.workers.used) > 0 {
-		(<-d.workers.used).z.Close()
+		(<-d.workers.used).z.close()
 	}
 	if d.stream != nil {
 		d.stream.Close()
 	}
 }
 
-// worker decompresses one frame at a time.
-type worker struct {
-	z      *zstd.Decoder
-	packed growing
-	pieces *pool[[]byte]
-}
-
-func newWorker() *worker {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(frameSize))
-	if err != nil {
-		panic(err) // one of these options is none
+func unexpectedEOF(err error) error {
+	if err == io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
+		return io.ErrUnexpectedEOF
 	}
-	return &worker{z: z, pieces: newPool(maxPieces, func() []byte { return make([]byte, pieceSize) })}
+	return err
 }
 
-// contents are those of one frame, piece by piece, or a stream of all that begins
-// there.
+// worker decompresses one frame at a time, all of it before anybody must read it:
+// less would hold it up where the line is slower than it.
+type worker struct {
+	z      frameUnpacker
+	packed growing
+	plain  growing
+}
+
+// contents are those of one frame, or a stream of all that begins there.
 type contents struct {
 	w      *worker
-	pieces chan []byte
-	stream io.Reader
-	err    error // valid when pieces is closed
-}
-
-// decompress ends the pieces of c with the frame, or when quit is closed. It owns
-// c.err until then.
-func (c *contents) decompress(quit <-chan struct{}) {
-	defer close(c.pieces)
-	err := c.w.z.Reset(&c.w.packed)
-	for err == nil {
-		b, ok := c.w.pieces.get(quit)
-		if !ok {
-			c.err = errStopped
-			return
-		}
-		var n int
-		if n, err = fill(c.w.z, b[:pieceSize]); n > 0 {
-			c.pieces <- b[:n] // there is room for all
-		} else {
-			c.w.pieces.put(b)
-		}
-	}
-	if err != io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
-		c.err = err
-	}
+	stream io.Reader // nil where w has a frame
+	err    error     // instead of both
 }
 
 // open begins to read an archive: the one before must have been stopped. It reads
 // r ahead, in a goroutine that stop ends.
 func (d *frameDecoder) open(r io.Reader) *frameReader {
-	f := &frameReader{d: d, queue: make(chan *contents, cap(d.workers.used)), quit: make(chan struct{})}
+	f := &frameReader{d: d, queue: make(chan contents, cap(d.workers.used)), quit: make(chan struct{})}
 	f.running.Go(func() { f.split(aliveReader{r, f.alive}) })
 	return f
 }
@@ -114,14 +86,13 @@ func (d *frameDecoder) open(r io.Reader) *frameReader {
 // frameReader is an archive's bytes, decompressed.
 type frameReader struct {
 	d       *frameDecoder
-	queue   chan *contents
+	queue   chan contents
 	quit    chan struct{}
 	running sync.WaitGroup
-	list    []byte    // what the archive says is in it; known when the first byte was read
-	now     *contents // nil before the first and behind the last
-	piece   []byte    // of now, with its whole buffer
-	left    []byte    // of piece
+	list    []byte   // what the archive says is in it; known when the first byte was read
+	now     contents // nothing before the first and behind the last
 	err     error
+	buf     []byte // of what was read of a stream
 }
 
 func (f *frameReader) alive() error {
@@ -147,17 +118,14 @@ func (f *frameReader) split(r io.Reader) {
 			f.d.workers.put(w)
 			return
 		}
-		// The queue and pieces have room for as many as there are.
-		c := &contents{w: w, pieces: make(chan []byte, maxPieces), stream: rest, err: err}
+		// The queue has room for as many as there are workers.
+		f.queue <- contents{w, rest, err}
 		if err != nil || rest != nil {
-			close(c.pieces)
-			f.queue <- c
 			return
 		}
-		f.queue <- c
-		f.running.Go(func() { c.decompress(f.quit) })
+		f.running.Go(func() { w.plain.end(w.z.unpack(&w.packed, &w.plain, f.alive)) })
 		if w.packed.fillFrom(r) != nil {
-			return // c says why
+			return // plain says why
 		}
 	}
 }
@@ -179,10 +147,13 @@ func (w *worker) begin(r io.Reader, maxWindow uint64) (rest io.Reader, err error
 		var k int
 		k, err = fill(r, read[sizeFrame:][:min(size, maxHeader)])
 		n += k
-		if header := read[sizeFrame:n]; err == nil && standsAlone(header, size, maxWindow) {
-			w.packed.begin(size)
-			w.packed.came(copy(w.packed.b, header), nil)
-			return nil, nil
+		if header := read[sizeFrame:n]; err == nil {
+			if holds, ok := standsAlone(header, size, maxWindow); ok {
+				w.packed.begin(size)
+				w.plain.begin(holds)
+				w.packed.came(copy(w.packed.b, header))
+				return nil, nil
+			}
 		}
 	}
 	if err != nil && err != io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
@@ -192,54 +163,59 @@ func (w *worker) begin(r io.Reader, maxWindow uint64) (rest io.Reader, err error
 }
 
 // standsAlone says that a frame names the size of its contents, that a buffer
-// of them is small enough, and that the frame is no longer than they allow.
-func standsAlone(header []byte, size int, maxWindow uint64) bool {
+// of them is small enough, that it looks back no further, and that the frame is no
+// longer than they allow.
+func standsAlone(header []byte, size int, maxWindow uint64) (holds int, ok bool) {
 	var h zstd.Header
 	if err := h.Decode(header); err != nil || h.Skippable || !h.HasFCS {
-		return false
+		return 0, false
 	}
-	return h.FrameContentSize <= min(frameSize, maxWindow) && size <= maxPacked(h.FrameContentSize)
+	most := min(frameSize, maxWindow)
+	if h.FrameContentSize > most || h.WindowSize > most || size > maxPacked(h.FrameContentSize) {
+		return 0, false
+	}
+	return int(h.FrameContentSize), true //nolint:gosec // at most frameSize
 }
 
 func (f *frameReader) Read(p []byte) (int, error) {
-	for {
-		switch {
-		case len(f.left) > 0:
-			n := copy(p, f.left)
-			f.left = f.left[n:]
-			return n, nil
-		case f.err != nil:
-			return 0, f.err
-		case f.now != nil && f.now.stream != nil:
-			return f.d.stream.Read(p)
-		}
-		f.next()
-	}
+	b, err := f.take(len(p))
+	return copy(p, b), err
 }
 
-// next makes the next piece the one that is read.
-func (f *frameReader) next() {
-	if f.now != nil {
-		if f.piece != nil {
-			f.now.w.pieces.put(f.piece)
-			f.piece, f.left = nil, nil
+// take is the next bytes, where they lie: until the next call. They are as many as
+// asked for, but for the last ones of a frame, and no more than pieceSize.
+func (f *frameReader) take(n int) (b []byte, err error) {
+	n = min(n, pieceSize)
+	for n > 0 && f.err == nil {
+		switch {
+		case f.now.stream != nil:
+			n, f.err = f.d.stream.Read(f.buf[:n])
+			return f.buf[:n], nil
+		case f.now.w != nil:
+			if b, err = f.now.w.plain.next(n); len(b) > 0 {
+				return b, nil
+			}
+			if err != io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
+				f.err = err
+				continue
+			}
+			f.d.workers.put(f.now.w)
 		}
-		if piece, ok := <-f.now.pieces; ok {
-			f.piece, f.left = piece, piece
-			return
-		}
-		if f.err = f.now.err; f.err != nil {
-			return
-		}
-		f.d.workers.put(f.now.w)
+		f.begin()
 	}
-	c, ok := <-f.queue
-	if !ok {
-		f.now, f.err = nil, io.EOF
+	return nil, f.err
+}
+
+// begin goes to what the queue has next.
+func (f *frameReader) begin() {
+	var ok bool
+	if f.now, ok = <-f.queue; !ok {
+		f.err = io.EOF
 		return
 	}
-	if f.now = c; c.stream != nil {
-		f.err = f.d.startStream(c.stream)
+	if f.err = f.now.err; f.err == nil && f.now.stream != nil {
+		f.buf = make([]byte, pieceSize)
+		f.err = f.d.startStream(f.now.stream)
 	}
 }
 
@@ -263,22 +239,10 @@ func (f *frameReader) stop() {
 	if f.d.stream != nil {
 		_ = f.d.stream.Reset(nil) // waits for its goroutines
 	}
-	if f.piece != nil {
-		f.now.w.pieces.put(f.piece)
+	if f.now.w != nil {
+		f.d.workers.put(f.now.w)
 	}
-	f.d.putBack(f.now)
-	for c := range f.queue { // closed, and what is in it is finished
-		f.d.putBack(c)
+	for c := range f.queue { // closed
+		f.d.workers.put(c.w)
 	}
-}
-
-// putBack takes the worker of contents that nobody reads any more.
-func (d *frameDecoder) putBack(c *contents) {
-	if c == nil {
-		return
-	}
-	for piece := range c.pieces { // closed
-		c.w.pieces.put(piece)
-	}
-	d.workers.put(c.w)
 }

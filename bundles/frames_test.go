@@ -21,6 +21,9 @@ import (
 
 const testFrame = 64 << 10
 
+// eachUnpacker are the decoders of this program and of one without libzstd.
+var eachUnpacker = map[string]func() frameUnpacker{"as built": newFrameUnpacker, "without libzstd": newGoUnpacker}
+
 // manyFrames is a part of frames of 64 KiB, and its tree.
 func manyFrames(t testing.TB) (dir string, data []byte, p Packed) {
 	t.Helper()
@@ -114,13 +117,19 @@ func TestAPartIsReadAlikeHoweverItsFramesAreMade(t *testing.T) {
 		"4 GiB promised, which nobody sets aside":         append(binary.LittleEndian.AppendUint32(slices.Clone(rest[:8]), 1<<32-1), rest[sizeFrame:]...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			for how, r := range map[string]io.Reader{
-				"at once": bytes.NewReader(archive), "byte by byte": iotest.OneByteReader(bytes.NewReader(archive)),
-				"with the end": iotest.DataErrReader(bytes.NewReader(archive)),
+			for how, r := range map[string]func() io.Reader{
+				"at once":      func() io.Reader { return bytes.NewReader(archive) },
+				"byte by byte": func() io.Reader { return iotest.OneByteReader(bytes.NewReader(archive)) },
+				"with the end": func() io.Reader { return iotest.DataErrReader(bytes.NewReader(archive)) },
 			} {
-				got, err := Unpack(t.Context(), r, filepath.Join(t.TempDir(), "new"), UnpackOptions{MaxBytes: p.Unpacked})
-				if err != nil || got != p.Contents {
-					t.Errorf("%s: %s, %v; want %s", how, got, err, p.Contents)
+				for with, unpacker := range eachUnpacker {
+					o := UnpackOptions{MaxBytes: p.Unpacked}
+					o.decoder = newFrameDecoderWith(o, unpacker)
+					got, err := Unpack(t.Context(), r(), filepath.Join(t.TempDir(), "new"), o)
+					if err != nil || got != p.Contents {
+						t.Errorf("%s, %s: %s, %v; want %s", how, with, got, err, p.Contents)
+					}
+					o.decoder.Close()
 				}
 			}
 		})
@@ -160,8 +169,12 @@ func TestFramesThatLieAreRefused(t *testing.T) {
 		"cut behind a frame":         data[:len(data)-len(frames[20])-sizeFrame],
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := Walk(t.Context(), bytes.NewReader(archive), UnpackOptions{}, drop); err == nil {
-				t.Error("accepted")
+			for with, unpacker := range eachUnpacker {
+				o := UnpackOptions{decoder: newFrameDecoderWith(UnpackOptions{}, unpacker)}
+				if _, err := Walk(t.Context(), bytes.NewReader(archive), o, drop); err == nil {
+					t.Errorf("accepted, %s", with)
+				}
+				o.decoder.Close()
 			}
 		})
 	}
@@ -211,32 +224,29 @@ func nothingRuns(t *testing.T, before int) {
 func TestADecoderTakesOneArchiveAfterTheOther(t *testing.T) {
 	_, data, p := manyFrames(t)
 	stream := append([]byte{0x51, 0x2A, 0x4D, 0x18, 0, 0, 0, 0}, data...)
-	o := UnpackOptions{MaxBytes: p.Unpacked}
-	d := newFrameDecoder(o)
-	defer d.Close()
-	o.decoder = d
-	stop := errors.New("seen enough")
-	for range 10 {
-		for _, archive := range [][]byte{data, stream, data[:len(data)/2], nil} {
-			if _, err := Walk(t.Context(), bytes.NewReader(archive), o, func(Entry, io.Reader) error { return stop }); err == nil {
-				t.Fatal("stopped without an error")
+	for with, unpacker := range eachUnpacker {
+		t.Run(with, func(t *testing.T) {
+			o := UnpackOptions{MaxBytes: p.Unpacked}
+			d := newFrameDecoderWith(o, unpacker)
+			defer d.Close()
+			o.decoder = d
+			stop := errors.New("seen enough")
+			for range 10 {
+				for _, archive := range [][]byte{data, stream, data[:len(data)/2], nil} {
+					if _, err := Walk(t.Context(), bytes.NewReader(archive), o, func(Entry, io.Reader) error { return stop }); err == nil {
+						t.Fatal("stopped without an error")
+					}
+				}
+				for _, archive := range [][]byte{data, stream} {
+					if got, err := Walk(t.Context(), bytes.NewReader(archive), o, drop); err != nil || got != p.Contents {
+						t.Fatalf("%s, %v; want %s", got, err, p.Contents)
+					}
+				}
 			}
-		}
-		for _, archive := range [][]byte{data, stream} {
-			if got, err := Walk(t.Context(), bytes.NewReader(archive), o, drop); err != nil || got != p.Contents {
-				t.Fatalf("%s, %v; want %s", got, err, p.Contents)
+			if w := d.workers; len(w.used)+len(w.unmade) != cap(w.used) {
+				t.Errorf("of %d workers %d came back, and %d were never needed", cap(w.used), len(w.used), len(w.unmade))
 			}
-		}
-	}
-	if w := d.workers; len(w.used)+len(w.unmade) != cap(w.used) {
-		t.Errorf("of %d workers %d came back, and %d were never needed", cap(w.used), len(w.used), len(w.unmade))
-	}
-	for len(d.workers.used) > 0 {
-		w := <-d.workers.used
-		if p := w.pieces; len(p.used)+len(p.unmade) != cap(p.used) {
-			t.Errorf("of %d buffers %d came back, and %d were never needed", cap(p.used), len(p.used), len(p.unmade))
-		}
-		w.z.Close()
+		})
 	}
 }
 
@@ -301,22 +311,24 @@ func FuzzFrames(f *testing.F) {
 	f.Add(append(appendSizeFrame(nil, 100), squeeze(f, bytes.Repeat([]byte{7}, 99))...))
 	const most = 1 << 20
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d := newFrameDecoder(UnpackOptions{MaxWindow: most})
-		defer d.Close()
-		r := d.open(bytes.NewReader(data))
-		got, err := io.ReadAll(io.LimitReader(r, most))
-		r.stop()
-		if w := d.workers; len(w.used)+len(w.unmade) != cap(w.used) {
-			t.Errorf("of %d workers %d came back, and %d were never needed", cap(w.used), len(w.used), len(w.unmade))
-		}
-		if err != nil {
-			return
-		}
-		z, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderMaxWindow(most), zstd.WithDecoderConcurrency(1))
-		must(t, err)
-		defer z.Close()
-		if want, err := io.ReadAll(io.LimitReader(z, most)); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%d bytes, as a stream %d (%v)", len(got), len(want), err)
+		for with, unpacker := range eachUnpacker {
+			d := newFrameDecoderWith(UnpackOptions{MaxWindow: most}, unpacker)
+			defer d.Close()
+			r := d.open(bytes.NewReader(data))
+			got, err := io.ReadAll(io.LimitReader(r, most))
+			r.stop()
+			if w := d.workers; len(w.used)+len(w.unmade) != cap(w.used) {
+				t.Errorf("%s: of %d workers %d came back, and %d were never needed", with, cap(w.used), len(w.used), len(w.unmade))
+			}
+			if err != nil {
+				continue
+			}
+			z, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderMaxWindow(most), zstd.WithDecoderConcurrency(1))
+			must(t, err)
+			defer z.Close()
+			if want, err := io.ReadAll(io.LimitReader(z, most)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: %d bytes, as a stream %d (%v)", with, len(got), len(want), err)
+			}
 		}
 	})
 }

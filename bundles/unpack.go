@@ -27,7 +27,8 @@ import (
 // Frames as Pack makes them are decompressed side by side, one on each processor
 // and three at most, while they come and while what came before is hashed and
 // written. The memory for that is MemoryToRead; an archive made by another program
-// is read with its own window.
+// is read with its own window. Where MaxBytes is given, room for a large file is
+// taken on the disk before its first byte.
 //
 // Where it fails, dir holds what had been written: it is the caller's staging
 // folder, and the caller's to remove.
@@ -44,7 +45,7 @@ func UnpackTree(ctx context.Context, r io.Reader, dir string, o UnpackOptions) (
 		return nil, "", fmt.Errorf("unpacking %s: %w", o.Name, err)
 	}
 	defer root.Close()
-	u := unpacker{root: root}
+	u := unpacker{root: root, reserve: o.MaxBytes > 0}
 	if o.Sync {
 		u.sync = newSyncer()
 	}
@@ -90,6 +91,9 @@ func emptyRoot(dir string) (*os.Root, error) {
 type unpacker struct {
 	root *os.Root
 	sync *syncer // nil where nothing is flushed
+	// reserve has room on the disk taken for a whole file before its first byte,
+	// where the caller knew how much there may be.
+	reserve bool
 }
 
 // syncer flushes files to the disk while the next ones are unpacked.
@@ -146,6 +150,9 @@ func (u *unpacker) file(e Entry, r io.Reader) (err error) {
 		}
 		u.sync.files <- f
 	}()
+	if u.reserve && e.Size >= worthReserving {
+		reserve(f, e.Size)
+	}
 	w := io.Writer(struct{ io.Writer }{f})
 	if u.sync != nil {
 		w = &early{f: f}
@@ -155,6 +162,9 @@ func (u *unpacker) file(e Entry, r io.Reader) (err error) {
 	}
 	return f.Chmod(e.Mode)
 }
+
+// worthReserving is the smallest file that room is taken for before it is written.
+const worthReserving = 1 << 20
 
 // early has a file written to the disk while it grows: a large one would else be
 // flushed when nothing is left to unpack beside that.

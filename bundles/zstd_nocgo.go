@@ -11,3 +11,8 @@ var ErrNoLibzstd = errors.New("this program was built without libzstd (cgo) and 
 func compress(func() error, []byte, compression) ([]byte, error) { return nil, ErrNoLibzstd }
 
 func libzstdVersion() string { return "none" }
+
+func newFrameUnpacker() frameUnpacker { return newGoUnpacker() }
+
+// frameWindow is what a frameUnpacker needs beside a frame's contents.
+const frameWindow = frameSize

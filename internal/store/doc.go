@@ -54,8 +54,8 @@
 // with the user's rights. Hard links mean that a file changed in place in a
 // bundle is changed in its part too; mending therefore hashes the part first.
 //
-// Memory: unpacking takes bundles.MemoryToRead, 136 MiB with two processors and
-// 204 with more, where a part is that large; a download over several
+// Memory: unpacking takes bundles.MemoryToRead, 128 MiB, at most, and 72 with two
+// processors or 108 with more of a part as bundles.Pack makes it; a download over several
 // connections takes 32 MiB (package fetch). Neither grows with the part, nor
 // with their number: one is unpacked and one downloaded at a time.
 //
