@@ -96,11 +96,8 @@ func (g *growing) fillFrom(r io.Reader) (err error) {
 		n, err = r.Read(g.b[g.have:])
 		g.came(n)
 	}
-	switch {
-	case g.full():
+	if err = unexpectedEOF(err); g.full() {
 		err = nil
-	case err == io.EOF: //nolint:errorlint // the end itself: a reader that fails may wrap it
-		err = io.ErrUnexpectedEOF
 	}
 	g.end(err)
 	return err

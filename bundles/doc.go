@@ -24,7 +24,6 @@
 //     key (the signature's trusted comment binds repository, release and file
 //     name, see Claim), nor a part (the manifest binds size and SHA-256 of
 //     each).
-//
 //   - The file "latest" of a folder or mirror, and GitHub's own "latest", are
 //     not signed. Who controls them can point to an old release. A runner
 //     gives Open the highest Manifest.Sequence it has seen from a source, and
@@ -32,22 +31,18 @@
 //     nothing yet can be shown any release that the owner ever signed: it is
 //     not protected against that, and against being kept on the newest one it
 //     has seen (freeze) neither.
-//
 //   - The holder of a trusted key is trusted completely: what it signs is
 //     installed and run. There is no key server and no web of trust: a key is
 //     pinned in the program (PinnedKeys) or named by the user. Two pinned keys
 //     have room so that one can replace the other; a lost key is revoked by
 //     removing it here and releasing the runner.
-//
 //   - A signed manifest is still checked as if a tired person had written it
 //     (Manifest.Validate), and a part is still unpacked as if an enemy had
 //     packed it (Unpack): a stolen key or a build machine gone wrong then
 //     yields bad files in one folder, not files anywhere else.
-//
 //   - The publisher's machine and the images it builds in are trusted. That
 //     what was built is what the source says is the business of
 //     reproducible bytes (Pack) and of attestations, not of this package.
-//
 //   - What decompresses a part sees bytes that nobody has checked yet. Frames as
 //     Pack makes them go to libzstd, into a buffer as large as they say, 32 MiB at
 //     most (frameread.go looks at each header first); all else, and all of it in a

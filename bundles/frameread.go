@@ -25,8 +25,8 @@ const maxDecoders = 3
 
 func decoders() int { return min(runtime.GOMAXPROCS(0), maxDecoders) }
 
-// pieceSize is what is hashed or written at once: small, so that it is while more is
-// decompressed.
+// pieceSize is what is hashed or written at once: small, so that this is done while
+// more is decompressed.
 const pieceSize = 512 << 10
 
 // MemoryToRead is how many bytes of memory reading a part takes, about. Each frame
@@ -51,13 +51,6 @@ func (d *frameDecoder) Close() {
 	if d.stream != nil {
 		d.stream.Close()
 	}
-}
-
-func unexpectedEOF(err error) error {
-	if err == io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 // worker decompresses one frame at a time, all of it before anybody must read it:

@@ -43,14 +43,10 @@ func readList(r io.Reader) (list []byte, rest io.Reader) {
 		return nil, io.MultiReader(bytes.NewReader(head[:n]), r)
 	}
 	list = make([]byte, binary.LittleEndian.Uint32(head[4:]))
-	n, err = fill(r, list)
-	if n < len(list) && err == io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
-		err = io.ErrUnexpectedEOF
+	if n, err = fill(r, list); n < len(list) {
+		return nil, failing(r, unexpectedEOF(err))
 	}
-	if r = failing(r, err); n < len(list) {
-		return nil, r
-	}
-	return list, r
+	return list, failing(r, err)
 }
 
 // failing is r, or what has failed already.

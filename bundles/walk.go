@@ -369,6 +369,14 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
+// unexpectedEOF is err, where its reader may not end.
+func unexpectedEOF(err error) error {
+	if err == io.EOF { //nolint:errorlint // the end itself: a reader that fails may wrap it
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
 // boundedReader fails, rather than ends, when more than left bytes are there.
 type boundedReader struct {
 	r          *frameReader
