@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -207,6 +208,26 @@ func (w limited) Write(b []byte) (n int, err error) {
 		w.limit.wait(k)
 		k, err = w.ResponseWriter.Write(b[:k])
 		n, b = n+k, b[k:]
+	}
+	return n, err
+}
+
+// ReadFrom is what http.ServeContent gives a file's bytes to: the kernel sends them
+// (sendfile), as it does for nginx, and copies of ours take no processor away from
+// the install that is measured.
+func (w limited) ReadFrom(r io.Reader) (n int64, err error) {
+	all, limits := r.(*io.LimitedReader) // sendfile looks through one of these
+	to, sends := w.ResponseWriter.(io.ReaderFrom)
+	if !limits || !sends {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	for all.N > 0 && err == nil {
+		k, sent := min(all.N, 64<<10), int64(0)
+		w.limit.wait(int(k))
+		sent, err = to.ReadFrom(&io.LimitedReader{R: all.R, N: k})
+		if n, all.N = n+sent, all.N-sent; sent < k {
+			break
+		}
 	}
 	return n, err
 }
