@@ -17,11 +17,12 @@ import (
 
 // Guard is a copy of a client whose redirects keep secrets at home: a request
 // that was sent on to another host, port or scheme carries neither Authorization
-// nor Cookie from then on, https never becomes http, and more than ten in a row
-// are a [*RedirectError]. (net/http itself keeps secrets for subdomains and for
-// other ports.) nil = a client that gives up on a host that does not answer
-// within 30 s, speaks HTTP/1.1, so that two requests are two connections, and
-// goes through the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name.
+// nor Cookie from then on, none carries a Referer, which net/http makes of the whole
+// address before, https never becomes http, and more than ten in a row are a
+// [*RedirectError]. (net/http itself keeps secrets for subdomains and for other
+// ports.) nil = a client that gives up on a host that does not answer within 30 s,
+// speaks HTTP/1.1, so that two requests are two connections, and goes through the
+// proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name.
 func Guard(c *http.Client) *http.Client {
 	if c == nil {
 		// Its dialer gives up after 30 s, too.
@@ -35,6 +36,8 @@ func Guard(c *http.Client) *http.Client {
 	g := *c
 	g.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		home := via[0].URL
+		// The address that led here, query and all: it may be signed.
+		req.Header.Del("Referer")
 		if len(via) >= 10 {
 			return &RedirectError{URL: Shown(home), Why: "more than 10 redirects, the last to " + Shown(req.URL)}
 		}

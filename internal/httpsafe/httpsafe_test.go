@@ -159,3 +159,22 @@ func TestGuardKeepsSecretsAtHome(t *testing.T) {
 		t.Error("the caller's client was changed")
 	}
 }
+
+// An address may be signed: net/http would tell the next host all of it.
+func TestASecretInAnAddressStaysWithItsHost(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		for name, values := range r.Header {
+			if strings.Contains(strings.Join(values, " "), "secret") {
+				t.Errorf("the other host was told %s: %q", name, values)
+			}
+		}
+	}))
+	defer other.Close()
+	home := httptest.NewServer(http.RedirectHandler(other.URL+"/there", http.StatusFound))
+	defer home.Close()
+	resp, err := httpsafe.Guard(nil).Get(home.URL + "/model.gguf?token=secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+}
