@@ -137,7 +137,7 @@ func checkTotal(o Options, total int64, body io.Reader) error {
 	}
 	head := make([]byte, pageHead)
 	n, _ := io.ReadFull(body, head) // less is fine: it is only looked at
-	return &MismatchError{Name: o.Name, Want: sizeText(o.Size), Got: sizeText(total), Page: isPage(head[:n])}
+	return &MismatchError{Name: o.Name, Want: sizeText(o.Size), Got: sizeText(total), Page: isPage(head[:n]), untaken: true}
 }
 
 // pageHead is how many bytes tell a page: a comment or two may come first.

@@ -15,7 +15,7 @@ import (
 const exitCode = 4
 
 // MismatchError says that a source twice gave other bytes than were promised.
-// The unverified file is gone.
+// The unverified file is gone, unless the size alone told.
 type MismatchError struct {
 	Name string
 	// Want and Got are "sha256:<hex>" or "<n> bytes".
@@ -25,6 +25,9 @@ type MismatchError struct {
 	// Changed is true where the server said that its file is not the one whose
 	// beginning it sent before.
 	Changed bool
+
+	// untaken is true where the size told before a byte was taken.
+	untaken bool
 }
 
 func (e *MismatchError) Error() string {

@@ -25,7 +25,9 @@
 // from a model registry) and nobody for the bytes: not the server, not a proxy,
 // not the partial file that an earlier run left behind. Bytes that do not match
 // are thrown away and fetched once more from the start, because a bad partial
-// file is the usual reason; the second mismatch is a [MismatchError].
+// file is the usual reason; the second mismatch is a [MismatchError]. Where the
+// server's word of the size shows that it sends something else, a page to log in at
+// perhaps, none of that is taken, it is asked once more, and what came before stays.
 //
 // It does not choose mirrors, and does not know URLs beyond [Resource]. Who
 // follows a download sees bytes that nobody has checked, must bear any, and must
@@ -164,9 +166,16 @@ func File(ctx context.Context, o Options) (string, error) {
 		}
 		if !again {
 			_ = f.end(err)
+			if mismatch.untaken && p.n > 0 {
+				return "", err
+			}
 			return "", errors.Join(err, p.remove())
 		}
 		_ = f.end(ErrStartedOver)
+		if mismatch.untaken { // what is here is not to blame, and may be right
+			o.Log.Warn("not the file, asking again", "file", o.Name, "want", mismatch.Want, "got", mismatch.Got)
+			continue
+		}
 		o.Log.Warn("wrong bytes, starting over", "file", o.Name, "want", mismatch.Want, "got", mismatch.Got)
 		if err := p.reset(); err != nil {
 			return "", err

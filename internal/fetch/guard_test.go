@@ -152,3 +152,29 @@ func cureOf(err error) string {
 	}
 	return ""
 }
+
+func TestAPageDoesNotCostWhatCame(t *testing.T) {
+	s := serve(t, randomBytes(50_000))
+	s.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
+		if n == 1 { // cut at nine tenths, and then somebody must log in again
+			s.sendPart(w, r, 45_000)
+		} else {
+			fmt.Fprint(w, "<!doctype html><title>log in</title>")
+		}
+		return true
+	}
+	o := s.options(t)
+	_, err := File(t.Context(), o)
+	var m *MismatchError
+	if !errors.As(err, &m) || !m.Page {
+		t.Errorf("got %v", err)
+	}
+	s.before = nil
+	if _, err := File(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	wantDone(t, o.Dest, s.data)
+	if got := s.ranges[len(s.ranges)-1]; got != "bytes=45000-" {
+		t.Errorf("the next run asked for %q", got)
+	}
+}
