@@ -49,6 +49,9 @@ func Lock(ctx context.Context, f *os.File, waiting func()) error {
 }
 
 // TryLock takes the exclusive lock on f if nobody has one, and says whether it did.
+// As for Lock and Wait, f is open for writing, or a folder: NFS and SMB make a range
+// lock of it, and have none on a file that is open for reading (flock(2)). That is
+// EBADF here on every file system.
 func TryLock(f *os.File) (bool, error) { return attempt(f, unix.LOCK_EX) }
 
 // TryShare takes a shared lock on f if nobody has an exclusive one. It needs
@@ -67,12 +70,29 @@ func attempt(f *os.File, how int) (bool, error) {
 }
 
 func try(f *os.File, how int) error {
+	if how == unix.LOCK_EX {
+		if err := writable(f); err != nil {
+			return err
+		}
+	}
 	for {
 		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 		if !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}
+}
+
+// writable is EBADF for a file that was opened for reading alone.
+func writable(f *os.File) error {
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_ACCMODE != unix.O_RDONLY {
+		return err
+	}
+	if info, err := f.Stat(); err != nil || info.IsDir() {
+		return err
+	}
+	return unix.EBADF
 }
 
 // Wait takes the exclusive lock on f, however long that takes: for locks that

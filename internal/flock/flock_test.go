@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func open(t *testing.T, path string) *os.File {
@@ -85,5 +87,22 @@ func TestAClosedFileCannotBeLocked(t *testing.T) {
 	}
 	if err := Wait(f); err == nil {
 		t.Error("locked")
+	}
+}
+
+// NFS and SMB refuse it; this refuses it everywhere, so that tests see it.
+func TestAnExclusiveLockNeedsAFileOpenForWriting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	open(t, path)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if ok, err := TryLock(f); ok || !errors.Is(err, unix.EBADF) {
+		t.Error(ok, err)
+	}
+	if ok, err := TryShare(f); !ok || err != nil {
+		t.Error(ok, err)
 	}
 }

@@ -180,7 +180,7 @@ func (w *session) remove(chosen []entry) error {
 		}
 	}()
 	for _, e := range chosen {
-		f, err := w.root.Open(e.record)
+		f, err := w.root.OpenFile(e.record, os.O_RDWR, 0) // see flock.TryLock
 		if err != nil {
 			return w.fileError("opening", e.record, err)
 		}
