@@ -42,7 +42,7 @@ func (s *Store) GC(ctx context.Context, dry bool) (Swept, error) {
 		}
 		return swept, err
 	}
-	w, err := s.begin(ctx, nil)
+	w, err := s.locked(ctx, nil) // staging is counted like all else
 	if err != nil {
 		return Swept{}, err
 	}
@@ -94,6 +94,7 @@ func (w *session) garbage() ([]string, error) {
 		}
 	}
 	for dir, ours := range map[string]func(string) bool{
+		stagingDir:   func(string) bool { return true },
 		downloadsDir: func(n string) bool { return strings.HasPrefix(n, "sha256-") },
 		sourcesDir:   func(n string) bool { return strings.HasSuffix(n, ".new") },
 		".":          func(n string) bool { return strings.HasPrefix(n, markerName+".") && strings.HasSuffix(n, ".new") },

@@ -134,10 +134,22 @@ type session struct {
 	lock *os.File
 }
 
-// begin makes the store if there is none, waits for its lock, and removes what
-// a killed process left in staging. waiting is told once who holds the lock (0
-// = unknown) if there is a wait.
+// begin takes the store's lock, and removes what a killed process left in staging.
 func (s *Store) begin(ctx context.Context, waiting func(pid int)) (*session, error) {
+	w, err := s.locked(ctx, waiting)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.clear(stagingDir); err != nil {
+		w.end()
+		return nil, err
+	}
+	return w, nil
+}
+
+// locked makes the store if there is none, and waits for its lock. waiting is told
+// once who holds it (0 = unknown) if there is a wait.
+func (s *Store) locked(ctx context.Context, waiting func(pid int)) (*session, error) {
 	root, err := s.make()
 	if err != nil {
 		return nil, err
@@ -149,11 +161,7 @@ func (s *Store) begin(ctx context.Context, waiting func(pid int)) (*session, err
 	}
 	w := &session{Store: s, root: root, lock: lock}
 	// Again: RemoveAll may have had the lock.
-	err = s.prepare(root)
-	if err == nil {
-		err = w.clear(stagingDir)
-	}
-	if err != nil {
+	if err := s.prepare(root); err != nil {
 		w.end()
 		return nil, err
 	}

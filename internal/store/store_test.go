@@ -336,3 +336,18 @@ func TestSavingWhileAnotherInstallsDoesNotWait(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestGCCountsWhatAKilledInstallLeft(t *testing.T) {
+	t.Parallel()
+	r, s := newRelease(t), newStore(t)
+	install(t, s, r.input())
+	writeTree(t, filepath.Join(s.dir, stagingDir), map[string]string{"KILLED/libggml-cuda.so": strings.Repeat("x", 5_000)})
+	want := Swept{Names: []string{stagingDir + "/KILLED"}, Bytes: 5_000}
+	for _, dry := range []bool{true, false} {
+		swept, err := s.GC(t.Context(), dry)
+		if d := cmp.Diff(want, swept); d != "" || err != nil {
+			t.Errorf("dry %v: %v\n%s", dry, err, d)
+		}
+	}
+	wantNames(t, s, oneInstalled...)
+}
