@@ -168,6 +168,7 @@ main() {
 	check_sum
 	check_signature
 	chmod 755 "$tmp/$FILE"
+	[ -x "$tmp/$FILE" ] || die "no program may run in ${tmp%/*} (mounted noexec), so $FILE was not tried and nothing was installed: put TMPDIR=\"\$HOME\" before sh."
 	version=$("$tmp/$FILE" --version) || die "$FILE does not run here: nothing was installed."
 	mkdir -p "$bin"
 	cp "$tmp/$FILE" "$bin/.llcuda-run.new.$$"

@@ -113,6 +113,9 @@ func newInstaller(t *testing.T, programs map[string]string) *installer {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"sh", "cat", "chmod", "cp", "mkdir", "mktemp", "mv", "rm", "sed", "sha256sum", "sort"} {
+		if programs[name] != "" {
+			continue
+		}
 		path, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -275,6 +278,7 @@ func TestInstallScriptRefusesInOneSentence(t *testing.T) {
 		{name: "sums that do not name it", change: func(t *testing.T, in *installer) { in.write(t, "v1/SHA256SUMS", "") }, want: "does not name " + asset},
 		{name: "a tag that climbs", change: func(t *testing.T, in *installer) { in.write(t, "latest", "../v1\n") }, want: "which is no tag"},
 		{name: "a program that does not run", change: func(t *testing.T, in *installer) { in.release(t, "#!/bin/sh\nexit 1\n", claim) }, want: "does not run here"},
+		{name: "a folder where nothing may run", programs: map[string]string{"chmod": "exit 0"}, want: "TMPDIR="},
 		{name: "a key and no minisign", env: []string{"LLCUDA_KEY=RWx"}, want: "minisign is not here to check with"},
 		{name: "another key", programs: map[string]string{"minisign": "real"}, env: []string{"LLCUDA_KEY=OTHER"}, want: "does not hold: nothing was installed"},
 		{name: "a signature for another file", programs: map[string]string{"minisign": "real"}, env: []string{"LLCUDA_KEY=OURS"},
