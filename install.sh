@@ -8,7 +8,7 @@
 #   PREFIX       where to install: PREFIX/bin/llcuda-run (default: ~/.local)
 #   LLCUDA_FROM  another release source: github:OWNER/REPO[@TAG], https://MIRROR or a folder
 #   LLCUDA_GITHUB  where github:OWNER/REPO is, if not at https://github.com
-#   LLCUDA_KEY   a minisign public key, or a .pub file or its text: then the program's signature must be its own
+#   LLCUDA_KEY   a minisign public key (or two, while one replaces the other), or a .pub file or its text: then the program's signature must be its own
 #
 # The program's SHA-256 must be the one in the release's SHA256SUMS. That file comes
 # from the same place: it finds damage and half downloads. Who made the program is
@@ -139,11 +139,11 @@ check_signature() {
 		return
 	fi
 	get "$base/$FILE.minisig" "$tmp/$FILE.minisig" || die "$base has no signature of $FILE."
-	# A key, a file of one, or the text of such a file: there the key is the last line that is not empty.
-	if [ -n "${LLCUDA_KEY:-}" ]; then set -- "$(printf '%s\n' "$LLCUDA_KEY" | sed -n '/./h;${g;p;}')"
+	# A file of a key, keys between blanks, or the text of such a file: there the key is the last line that is not empty.
+	if [ -f "${LLCUDA_KEY:-}" ]; then set -- "$LLCUDA_KEY"
 	else
-		# shellcheck disable=SC2086 # keys are words
-		set -- $PINNED
+		# shellcheck disable=SC2046 # keys are words
+		set -- $(printf '%s\n' "${LLCUDA_KEY:-$PINNED}" | sed -n '/./h;${g;p;}')
 	fi
 	comment=$(signed_by "$@") || die "the signature of $FILE does not hold: nothing was installed."
 	# A mirror may hold any repository's releases, and a bare folder any release.
@@ -161,7 +161,8 @@ main() {
 	bin=${PREFIX:-$HOME/.local}/bin
 	check_system
 	tmp=$(mktemp -d)
-	trap 'rm -rf "$tmp"' EXIT
+	new=$bin/.llcuda-run.new.$$
+	trap 'rm -rf "$tmp" "$new"' EXIT
 	trap 'exit 130' INT TERM HUP
 	locate "${LLCUDA_FROM:-github:$REPOSITORY}" "${1:-}"
 	say "installing llcuda-run from $base into $bin"
@@ -171,8 +172,8 @@ main() {
 	[ -x "$tmp/$FILE" ] || die "no program may run in ${tmp%/*} (mounted noexec), so $FILE was not tried and nothing was installed: put TMPDIR=\"\$HOME\" before sh."
 	version=$("$tmp/$FILE" --version) || die "$FILE does not run here: nothing was installed."
 	mkdir -p "$bin"
-	cp "$tmp/$FILE" "$bin/.llcuda-run.new.$$"
-	mv -f "$bin/.llcuda-run.new.$$" "$bin/llcuda-run"
+	cp "$tmp/$FILE" "$new"
+	mv -f "$new" "$bin/llcuda-run"
 	say "installed $version"
 	case :$PATH: in
 	*:"$bin":*) ;;

@@ -328,10 +328,30 @@ func TestInstallScriptTakesEitherPinnedKey(t *testing.T) {
 		keys []bundles.PrivateKey
 		ok   bool
 	}{{[]bundles.PrivateKey{other, in.key}, true}, {[]bundles.PrivateKey{in.key, other}, true}, {[]bundles.PrivateKey{other}, false}} {
-		in.pin(t, c.keys...)
-		if said, ok := in.run(t, in.releases, nil); ok != c.ok || ok && !strings.Contains(said, "the signature holds") {
-			t.Errorf("%d keys: ok %v\n%s", len(c.keys), ok, said)
+		var given []string
+		for _, k := range c.keys {
+			given = append(given, k.Public().String())
 		}
+		in.pin(t, c.keys...)
+		said, ok := in.run(t, in.releases, nil)
+		in.pin(t)
+		// llcuda-run takes such a list as well (bundles.KeysIn).
+		said2, ok2 := in.run(t, in.releases, []string{"LLCUDA_KEY=" + strings.Join(given, " ")})
+		for said, ok := range map[string]bool{"pinned: " + said: ok, "given: " + said2: ok2} {
+			if ok != c.ok || ok && !strings.Contains(said, "the signature holds") {
+				t.Errorf("%d keys: ok %v\n%s", len(c.keys), ok, said)
+			}
+		}
+	}
+}
+
+func TestInstallScriptLeavesNothingOnAFullDisk(t *testing.T) {
+	in := newInstaller(t, map[string]string{"cp": `case $2 in *.new.*) echo half > "$2"; echo "cp: No space left on device" >&2; exit 1 ;; esac; exec /bin/cp "$@"`})
+	if said, ok := in.run(t, in.releases, nil); ok || !strings.Contains(said, "No space left") {
+		t.Errorf("ok %v\n%s", ok, said)
+	}
+	if found, err := os.ReadDir(filepath.Join(in.prefix, "bin")); err != nil || len(found) > 0 {
+		t.Errorf("it left %v, %v", found, err)
 	}
 }
 

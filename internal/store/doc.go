@@ -41,12 +41,14 @@
 //   - What is installed is used without writing, so a read-only store works.
 //   - A damaged bundle is noticed at its next use (names, types, sizes and
 //     times; at a difference in time the bytes are hashed) and made again.
-//   - The unpacker meets bytes that nobody has checked yet: it is pure Go, writes
-//     through an os.Root into a folder in staging, and refuses all that a part
-//     cannot hold. Its tree is used only after the hash of all bytes was right.
+//   - The unpacker meets bytes that nobody has checked yet: libzstd decompresses
+//     them (package bundles says how it is held in), all else is Go, writes through
+//     an os.Root into a folder in staging, and refuses all that a part cannot hold.
+//     Its tree is used only after the hash of all bytes was right.
 //   - Only names that a store uses are ever removed, and only below its root:
 //     all such work goes through one os.Root, and a folder that has such names
-//     but is no store is refused.
+//     but is no store is refused. bundles/ and staging/ are its own with all that
+//     is in them.
 //
 // Who is trusted: the *bundles.Manifest (its signature was checked by
 // bundles.Open) for digests and sizes; the user's own account for what is in

@@ -21,9 +21,9 @@ type Swept struct {
 }
 
 // GC removes parts that no installed bundle refers to, downloads (whole or
-// not), what a killed process left, and folders that no record speaks for. With
-// dry it only says what it would remove. Files whose names a store does not use
-// are left alone. A store that is not there has nothing to remove.
+// not), what a killed process left, and what no record speaks for in bundles/ and
+// staging/. With dry it only says what it would remove. Elsewhere files whose names a
+// store does not use are left alone. A store that is not there has nothing to remove.
 func (s *Store) GC(ctx context.Context, dry bool) (Swept, error) {
 	root, err := s.root()
 	if errors.Is(err, fs.ErrNotExist) {
