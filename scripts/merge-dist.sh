@@ -1,10 +1,17 @@
 #!/bin/bash
 # merge-dist.sh ARTIFACTS DIST: puts what the jobs of a release left, one folder each,
-# into one dist/. Two jobs that left a file of one name are a mistake.
+# into one dist/. Cells of one toolkit share its runtime part, which the job of each
+# makes: the same bytes. Two jobs that left other files of one name are a mistake.
 . "$(dirname "$0")/env.sh"
 from=$1 to=$2
 mkdir -p "$to/extra"
-put() { [ ! -e "$2/${1##*/}" ] || die "${1##*/} comes from two jobs"; cp "$1" "$2/"; }
+put() {
+  if [ -e "$2/${1##*/}" ]; then
+    cmp -s "$1" "$2/${1##*/}" || die "${1##*/} comes from two jobs, and is not the same in both"
+  else
+    cp "$1" "$2/"
+  fi
+}
 shopt -s nullglob
 for dir in "$from"/dist-*; do
   if [ "${dir##*/}" = dist-files ]; then
