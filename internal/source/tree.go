@@ -126,6 +126,17 @@ func (r *resolver) changes(ctx context.Context, dir string) (string, error) {
 		}
 		return "it has changes, such as " + name, nil
 	}
+	// status does not look at files marked assume-unchanged ("h") or skip-worktree
+	// ("S", "s"; a sparse checkout's), whatever became of them.
+	out, err = r.git.run(ctx, dir, "ls-files", "-v", "-z")
+	if err != nil {
+		return "", repositoryError(dir, err)
+	}
+	for entry := range strings.SplitSeq(out, "\x00") {
+		if tag, name, ok := strings.Cut(entry, " "); ok && (tag == "S" || tag != strings.ToUpper(tag)) {
+			return "git was told not to look at some of its files, such as " + name, nil
+		}
+	}
 	return "", nil
 }
 
