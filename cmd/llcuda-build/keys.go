@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,17 +26,17 @@ llcuda-run --key. It asks for the password that encrypts FILE, or takes
 LLCUDA_SIGN_PASSWORD. --no-password leaves it bare: for a test, or a key that is
 kept as a secret of continuous integration.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return runKeygen(s, args[0], bare) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runKeygen(cmd.Context(), s, args[0], bare) },
 	}
 	c.Flags().BoolVar(&bare, "no-password", false, "do not encrypt FILE: whoever reads it can sign")
 	return c
 }
 
-func runKeygen(s *cli.Streams, file string, bare bool) error {
+func runKeygen(ctx context.Context, s *cli.Streams, file string, bare bool) error {
 	password := ""
 	if !bare {
 		var err error
-		if password, err = newPassword(s); err != nil {
+		if password, err = newPassword(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -55,7 +56,7 @@ func runKeygen(s *cli.Streams, file string, bare bool) error {
 
 // signingKey loads the key that publish signs with: a file, or the text of one
 // in LLCUDA_SIGN_KEY (how a workflow hands over a secret).
-func signingKey(s *cli.Streams, file string) (bundles.PrivateKey, error) {
+func signingKey(ctx context.Context, s *cli.Streams, file string) (bundles.PrivateKey, error) {
 	var none bundles.PrivateKey
 	text, name := []byte(s.Env("LLCUDA_SIGN_KEY")), "LLCUDA_SIGN_KEY"
 	if file == "" && len(text) > 0 && !strings.Contains(string(text), "\n") {
@@ -75,7 +76,7 @@ func signingKey(s *cli.Streams, file string) (bundles.PrivateKey, error) {
 	password := s.Env("LLCUDA_SIGN_PASSWORD")
 	if bundles.KeyEncrypted(text) && password == "" {
 		var err error
-		if password, err = askPassword(s, "Password of "+name+": "); err != nil {
+		if password, err = askPassword(ctx, s, "Password of "+name+": "); err != nil {
 			return none, err
 		}
 	}
@@ -90,21 +91,21 @@ func signingKey(s *cli.Streams, file string) (bundles.PrivateKey, error) {
 var errNoPassword = &cli.Error{Err: errors.New("no password for the new key"), Code: cli.ExitUsage,
 	Cure: "type one on a terminal, set LLCUDA_SIGN_PASSWORD, or leave the key bare with --no-password"}
 
-func newPassword(s *cli.Streams) (string, error) {
+func newPassword(ctx context.Context, s *cli.Streams) (string, error) {
 	if p := s.Env("LLCUDA_SIGN_PASSWORD"); p != "" {
 		return p, nil
 	}
 	if _, ok := terminal(s); !ok {
 		return "", errNoPassword
 	}
-	first, err := askPassword(s, "Password for the new key: ")
+	first, err := askPassword(ctx, s, "Password for the new key: ")
 	if err != nil {
 		return "", err
 	}
 	if first == "" {
 		return "", errNoPassword
 	}
-	second, err := askPassword(s, "Again: ")
+	second, err := askPassword(ctx, s, "Again: ")
 	if err != nil {
 		return "", err
 	}
@@ -120,17 +121,46 @@ func terminal(s *cli.Streams) (*os.File, bool) {
 	return in, ok && term.IsTerminal(int(in.Fd()))
 }
 
-func askPassword(s *cli.Streams, prompt string) (string, error) {
-	if in, ok := terminal(s); ok {
+// askPassword reads one line. Ctrl-C ends the waiting, and the terminal gets its
+// echo back.
+func askPassword(ctx context.Context, s *cli.Streams, prompt string) (string, error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	read := make(chan answer, 1) // whoever reads still waits when the program ends
+	in, ok := terminal(s)
+	if ok {
+		before, err := term.GetState(int(in.Fd()))
+		if err != nil {
+			return "", fmt.Errorf("asking for a password: %w", err)
+		}
 		fmt.Fprint(s.Err, prompt)
-		secret, err := term.ReadPassword(int(in.Fd()))
-		fmt.Fprintln(s.Err)
-		return string(secret), err
+		defer fmt.Fprintln(s.Err)
+		defer func() {
+			if ctx.Err() != nil {
+				_ = term.Restore(int(in.Fd()), before)
+			}
+		}()
+		go func() {
+			secret, err := term.ReadPassword(int(in.Fd()))
+			read <- answer{string(secret), err}
+		}()
+	} else {
+		go func() {
+			line, err := bufio.NewReader(s.In).ReadString('\n')
+			if errors.Is(err, io.EOF) && line == "" {
+				read <- answer{err: &cli.Error{Err: errors.New("the key is encrypted and no password was given"), Code: cli.ExitUsage,
+					Cure: "set LLCUDA_SIGN_PASSWORD, or run it on a terminal"}}
+				return
+			}
+			read <- answer{text: strings.TrimRight(line, "\r\n")}
+		}()
 	}
-	line, err := bufio.NewReader(s.In).ReadString('\n')
-	if errors.Is(err, io.EOF) && line == "" {
-		return "", &cli.Error{Err: errors.New("the key is encrypted and no password was given"), Code: cli.ExitUsage,
-			Cure: "set LLCUDA_SIGN_PASSWORD, or run it on a terminal"}
+	select {
+	case a := <-read:
+		return a.text, a.err
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
-	return strings.TrimRight(line, "\r\n"), nil
 }

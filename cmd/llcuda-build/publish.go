@@ -91,7 +91,7 @@ func runPublish(ctx context.Context, s *cli.Streams, o publishOptions) error {
 	if !ok || path == "" {
 		return cli.Usagef("--to %q: it is dir:PATH or github:OWNER/REPO", o.to)
 	}
-	if in.Key, err = signingKey(s, o.signKey); err != nil {
+	if in.Key, err = signingKey(ctx, s, o.signKey); err != nil {
 		return err
 	}
 	if err := withHoles(s, keepsPromise(o.matrixFile, o.tag, o.dist), o.partial,

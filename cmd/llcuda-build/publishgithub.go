@@ -63,7 +63,9 @@ func publishGitHub(ctx context.Context, s *cli.Streams, o publishOptions, in rel
 		to.Notes = string(text)
 	}
 	// Whatever bars the release is said at once, with what GitHub has against it.
-	in.Key, in.KeyMiss = signingKey(s, o.signKey)
+	if in.Key, in.KeyMiss = signingKey(ctx, s, o.signKey); ctx.Err() != nil {
+		return in.KeyMiss
+	}
 	in.Checks = []func(context.Context) error{
 		func(context.Context) error { return forEverybody(o.dist) },
 		func(context.Context) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,9 +26,9 @@ func newSign(s *cli.Streams) *cobra.Command {
 		Long: `Signs each file for one repository, release and file name, as publish signs the
 manifest. install.sh asks minisign about the signature of llcuda-run.`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			o.files = args
-			return runSign(s, o)
+			return runSign(cmd.Context(), s, o)
 		},
 	}
 	f := c.Flags()
@@ -38,8 +39,8 @@ manifest. install.sh asks minisign about the signature of llcuda-run.`,
 	return c
 }
 
-func runSign(s *cli.Streams, o signOptions) error {
-	key, err := signingKey(s, o.key)
+func runSign(ctx context.Context, s *cli.Streams, o signOptions) error {
+	key, err := signingKey(ctx, s, o.key)
 	if err != nil {
 		return err
 	}
