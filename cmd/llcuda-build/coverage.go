@@ -219,6 +219,7 @@ func withHoles(s *cli.Streams, err error, partial bool, cure string) error {
 }
 
 // writePage writes the page beside its name first: a page is whole or not there.
+// What is there and no file (/dev/stdout, a pipe) is written to and not replaced.
 func writePage(s *cli.Streams, g coverage.Grid, file string) error {
 	day := time.Now().UTC()
 	if epoch := s.Env("SOURCE_DATE_EPOCH"); epoch != "" {
@@ -227,6 +228,16 @@ func writePage(s *cli.Streams, g coverage.Grid, file string) error {
 			return cli.Usagef("SOURCE_DATE_EPOCH %q is no number of seconds", epoch)
 		}
 		day = time.Unix(n, 0).UTC()
+	}
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(file, os.O_WRONLY, 0)
+		if err != nil {
+			return fmt.Errorf("writing the page: %w", err)
+		}
+		if err := errors.Join(g.WriteHTML(f, day.Format(time.DateOnly)), f.Close()); err != nil {
+			return fmt.Errorf("writing the page: %w", err)
+		}
+		return nil
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), ".coverage-*")
 	if err != nil {
