@@ -99,6 +99,7 @@ func TestLoadNamesWhatIsWrongAndWhere(t *testing.T) {
 		"a promise through PTX only":           {with(32, `  - {cc: "7.0", driver: "525.60.13", glibc: "2.28"}`), `m.yaml:32: 7.0 is promised, and no cell has machine code`},
 		"a promise for an older driver":        {with(32, `  - {cc: "7.5", driver: "520.56.06", glibc: "2.28"}`), `m.yaml:32: 7.5 is promised from driver 520.56.06 and glibc 2.28 on, and no cell keeps that: one needs driver 525.60.13`},
 		"a promise for an older glibc":         {with(32, `  - {cc: "7.5", driver: "525.60.13", glibc: "2.17"}`), `one needs glibc 2.28`},
+		"a promise that ends before it begins": {with(32, `  - {cc: "7.5", driver: "525.60.13", until: "58", glibc: "2.28"}`), `m.yaml:32: promise for 7.5: it ends with branch 58, before driver 525.60.13`},
 		"a promise for a wrong cc":             {with(32, `  - {cc: "75", driver: "525.60.13", glibc: "2.28"}`), `m.yaml:32: "75" is no compute capability; write 7.5`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,6 +43,12 @@ func (m *Matrix) checkPromises(w *walker) {
 				w.fail(v.Line, "promise for %s: %q is no version", p.cc.S, v.S)
 			}
 		}
+		// Whole branches: one that has begun with the driver may be the last.
+		until, _, _ := strings.Cut(p.until.S, ".")
+		oldest, _, _ := strings.Cut(p.driver.S, ".")
+		if until != "" && compareDotted(until, oldest) < 0 {
+			w.fail(p.until.Line, "promise for %s: it ends with branch %s, before driver %s", p.cc.S, p.until.S, p.driver.S)
+		}
 		if line, twice := seen[p.cc.S]; twice {
 			w.fail(p.cc.Line, "%s is promised already in line %d", p.cc.S, line)
 		}

@@ -106,10 +106,10 @@ func runBuild(ctx context.Context, s *cli.Streams, o buildOptions) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case o.builder != matrix.BuilderDagger && o.builder != matrix.BuilderHost:
-		return cli.Usagef("--builder %q: it is dagger or host", o.builder)
-	case o.jobs < 0 || o.parallel < 0:
+	if err := checkBuilder(o.builder); err != nil {
+		return err
+	}
+	if o.jobs < 0 || o.parallel < 0 {
 		return cli.Usagef("--jobs %d, --parallel %d: neither can be less than 0", o.jobs, o.parallel)
 	}
 	if o.draft {

@@ -64,6 +64,9 @@ folders and from nothing, and compares.`,
 }
 
 func runPrograms(ctx context.Context, s *cli.Streams, o programsOptions) error {
+	if err := checkBuilder(o.builder); err != nil {
+		return err
+	}
 	m, _, images, err := selected(o.matrixFile, nil, o.images)
 	if err != nil {
 		return err

@@ -56,8 +56,8 @@ func prepareRebuild(ctx context.Context, s *cli.Streams, o verifyOptions) error 
 	if o.build.source == "" {
 		o.build.source = s.Env("LLCUDA_SOURCE")
 	}
-	if o.build.builder != matrix.BuilderDagger && o.build.builder != matrix.BuilderHost {
-		return cli.Usagef("--builder %q: it is dagger or host", o.build.builder)
+	if err := checkBuilder(o.build.builder); err != nil {
+		return err
 	}
 	cache, err := cacheDir(s)
 	if err != nil {

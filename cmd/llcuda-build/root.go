@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -74,7 +75,17 @@ func cellsNamed(m *matrix.Matrix, ids []string) ([]matrix.Cell, error) {
 		if err != nil {
 			return nil, err // it names the cells there are, and exits 2
 		}
-		cells = append(cells, c)
+		if !slices.ContainsFunc(cells, func(other matrix.Cell) bool { return other.ID == c.ID }) {
+			cells = append(cells, c)
+		}
 	}
 	return cells, nil
+}
+
+// checkBuilder is for what --builder may say.
+func checkBuilder(name string) error {
+	if name != matrix.BuilderDagger && name != matrix.BuilderHost {
+		return cli.Usagef("--builder %q: it is dagger or host", name)
+	}
+	return nil
 }

@@ -112,6 +112,10 @@ func readExtra(in PublishInput) ([]file, error) {
 
 // describe reads a file for its size and digest.
 func describe(name, path string) (file, error) {
+	// A pipe may never end, and cannot be read again when it is uploaded.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return file{}, fmt.Errorf("%s is not a file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return file{}, err

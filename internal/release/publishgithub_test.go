@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/internal/release/hubtest"
@@ -153,7 +154,8 @@ func TestEveryMissIsNamedAtOnce(t *testing.T) {
 	s.to.Commit = hubtest.Head
 	s.in.Key = bundles.PrivateKey{}
 	s.in.Repository = "github:owner/other"
-	s.in.Extra = map[string]string{"no such": "/nowhere", "cublas-12.4.tar.zst": filepath.Join(s.in.DistDir, "cublas-12.4.tar.zst"), "gone.json": "/nowhere/gone"}
+	s.in.Extra = map[string]string{"no such": "/nowhere", "cublas-12.4.tar.zst": filepath.Join(s.in.DistDir, "cublas-12.4.tar.zst"), "gone.json": "/nowhere/gone", "pipe.json": filepath.Join(t.TempDir(), "pipe")}
+	must(t, unix.Mkfifo(s.in.Extra["pipe.json"], 0o600))
 	must(t, flip(filepath.Join(s.in.DistDir, "llama-cuda12.4-all.tar.zst")))
 	must(t, os.Remove(filepath.Join(s.in.DistDir, "llama-cuda12.4-sm75.tar.zst")))
 	s.in.Checks = []func(context.Context) error{
@@ -167,7 +169,7 @@ func TestEveryMissIsNamedAtOnce(t *testing.T) {
 	if !errors.As(err, &e) || e.ExitCode() != 1 {
 		t.Fatalf("error %v", err)
 	}
-	for _, want := range []string{"no key to sign with", `would bind "github:owner/other"`, "extra file no such", "extra file gone.json", "extra file cublas-12.4.tar.zst has the name of a part",
+	for _, want := range []string{"no key to sign with", `would bind "github:owner/other"`, "extra file no such", "extra file gone.json", "pipe is not a file", "extra file cublas-12.4.tar.zst has the name of a part",
 		"llama-cuda12.4-all.tar.zst has digest", "llama-cuda12.4-sm75.tar.zst is missing", "model a is gone", "model b is gone", "the promise has a hole",
 		"is archived", "may not write to github:owner/repo", "tag v1 names commit 2222"} {
 		n := 0
@@ -180,7 +182,7 @@ func TestEveryMissIsNamedAtOnce(t *testing.T) {
 			t.Errorf("%q is named %d times", want, n)
 		}
 	}
-	if len(e.Misses) != 13 {
+	if len(e.Misses) != 14 {
 		t.Errorf("%d misses:\n%v", len(e.Misses), err)
 	}
 	if c := s.changes(); len(c) > 0 {
