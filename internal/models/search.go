@@ -319,6 +319,11 @@ var errBeyond = errors.New("not read yet")
 // downloaded first. A header that is longer is checked after the download.
 func checkRemote(ctx context.Context, c *hub.Client, f hub.File) error {
 	head, err := c.Prefix(ctx, f, min(prefixSize, f.Size))
+	var away *hub.UnreachableError
+	var busy *hub.BusyError
+	if ctx.Err() == nil && (errors.As(err, &away) || errors.As(err, &busy)) {
+		return nil // a slow line or a moment's trouble: the download has patience for both, and checks what comes
+	}
 	if err != nil {
 		return err
 	}

@@ -387,3 +387,26 @@ func TestAPlainAddressWhoseFileChanges(t *testing.T) {
 		t.Errorf("%d bytes, want the newer %d (%v)", len(got), len(fresh), err)
 	}
 }
+
+func TestTroubleWithTheFirstBytesIsNoFault(t *testing.T) {
+	for name, trouble := range map[string]func(w http.ResponseWriter, r *http.Request) bool{
+		"busy for a moment": func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		},
+		"a slow line": func(http.ResponseWriter, *http.Request) bool {
+			time.Sleep(500 * time.Millisecond)
+			return false
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := zoo(t)
+			u := newUser(t, h)
+			u.env.Timeout = 250 * time.Millisecond
+			h.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+				return strings.HasPrefix(r.Header.Get("Range"), "bytes=0-") && trouble(w, r)
+			}
+			u.must(t, "o/zoo-GGUF:Q4_K_M")
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,8 +24,8 @@ import (
 // URLFolder is the folder below CacheDir/models of what plain addresses gave.
 const URLFolder = "url"
 
-// stall is how long a plain address may send nothing.
-const stall = 30 * time.Second
+// stall is how long a plain address may send nothing; a test shortens it.
+var stall = 30 * time.Second
 
 // fromURL brings a model from a plain address into CacheDir. With a digest
 // (#sha256=…) it is held to it like every other download. Without one nothing
@@ -107,11 +108,22 @@ func (v *validators) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // held downloads through internal/fetch against the digest.
 func (d *plain) held(ctx context.Context) error {
-	body, size, err := d.open(ctx, 0) // only for the size
+	size := int64(-1)
+	err := fetch.Retry(ctx, 3, 200*time.Millisecond, nil, func() error {
+		asking, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		dog := time.AfterFunc(stall, func() { cancel(fmt.Errorf("no byte came for %s", stall)) })
+		defer dog.Stop()
+		body, n, err := d.open(asking, 0) // only for the size
+		if err != nil {
+			return cmp.Or(context.Cause(asking), err)
+		}
+		size = n
+		return body.Close()
+	})
 	if err != nil {
 		return err
 	}
-	body.Close()
 	if size < 0 {
 		return errors.New("the server does not say how long the file is")
 	}
