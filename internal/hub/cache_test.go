@@ -237,6 +237,10 @@ func TestFromEnv(t *testing.T) {
 		})
 	}
 	_, err := hub.FromEnv(in("HF_ENDPOINT", "huggingface.co"))
+	var homeless *hub.NoHomeError
+	if _, err := hub.FromEnv(map[string]string{}); !errors.As(err, &homeless) {
+		t.Errorf("without a home: %v", err)
+	}
 	var bad *hub.EndpointError
 	if !errors.As(err, &bad) || bad.ExitCode() != 2 {
 		t.Errorf("got %v", err)

@@ -26,7 +26,7 @@ type Env struct {
 
 // FromEnv reads HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_CACHE and
 // HF_HUB_OFFLINE, with the older names that huggingface_hub still takes, and the
-// token that `hf auth login` wrote. The error is an *EndpointError.
+// token that `hf auth login` wrote. The error is an *EndpointError or a *NoHomeError.
 func FromEnv(env map[string]string) (Env, error) {
 	e := Env{Endpoint: strings.TrimRight(env["HF_ENDPOINT"], "/")}
 	if e.Endpoint == "" {
@@ -38,6 +38,9 @@ func FromEnv(env map[string]string) (Env, error) {
 	}
 	e.Home = expand(first(env["HF_HOME"], filepath.Join(cache, "huggingface")), env)
 	e.CacheDir = expand(first(env["HF_HUB_CACHE"], env["HUGGINGFACE_HUB_CACHE"], filepath.Join(e.Home, "hub")), env)
+	if !filepath.IsAbs(e.CacheDir) && !filepath.IsAbs(env["HOME"]) {
+		return e, &NoHomeError{} // else it would be a folder of wherever we were started
+	}
 	e.Offline = isTrue(first(env["HF_HUB_OFFLINE"], env["TRANSFORMERS_OFFLINE"]))
 	if !isTrue(env["HF_HUB_DISABLE_IMPLICIT_TOKEN"]) {
 		e.Token, e.TokenFrom = token(env, e.Home)
@@ -47,6 +50,18 @@ func FromEnv(env map[string]string) (Env, error) {
 		return e, &EndpointError{e.Endpoint}
 	}
 	return e, nil
+}
+
+// NoHomeError says that no variable leads to Hugging Face's cache.
+type NoHomeError struct{}
+
+func (e *NoHomeError) Error() string {
+	return "no folder for Hugging Face's cache: none of HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME and HOME names one"
+}
+
+// Hint says what to do.
+func (e *NoHomeError) Hint() string {
+	return "set HF_HOME to the full path of a folder that you can write"
 }
 
 // EndpointError is an HF_ENDPOINT that is no address.
