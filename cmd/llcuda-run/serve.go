@@ -112,6 +112,9 @@ func runServe(ctx context.Context, s *cli.Streams, o serveOptions) error {
 	if o.verbose || args.Answers != "" {
 		so.Stderr = s.Err
 	}
+	// Whoever reads our output may go away first, as tee does at the terminal's
+	// Ctrl-C: a write to nobody must not end us, and the server with us.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	address := ""
 	for {
 		server, err := serve.Start(ctx, so)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -43,11 +44,11 @@ func ParseRestart(s string) (Restart, error) {
 
 // Next says whether a server that ended with err after it ran for a while is
 // started again, and after which pause. One that ended as it was asked to is not,
-// nor one that never answered: a wrong argument or model would fail the same way
-// again.
+// be it by a hangup (its terminal was closed), nor one that never answered: a
+// wrong argument or model would fail the same way again.
 func (r *Restart) Next(err error, ran time.Duration) (pause time.Duration, again bool) {
 	var died *DiedError
-	if !errors.As(err, &died) || !died.Ready || died.Status == 0 {
+	if !errors.As(err, &died) || !died.Ready || died.Status == 0 || died.Signal == syscall.SIGHUP {
 		return 0, false
 	}
 	if ran >= soundAfter {

@@ -29,6 +29,7 @@ func TestOnlyAServerThatServedIsStartedAgain(t *testing.T) {
 		"a crash while it served":     {crashed, true},
 		"an error while it served":    {&DiedError{Status: 1, Ready: true}, true},
 		"an end as it was asked to":   {nil, false},
+		"a terminal that was closed":  {&DiedError{Status: -1, Signal: syscall.SIGHUP, Ready: true}, false},
 		"a death before it was ready": {&DiedError{Status: 1, Cause: Diagnosis{Code: CodeArgument}}, false},
 		"a model that does not load":  {&DiedError{Status: 1, Cause: Diagnosis{Code: CodeModelDamaged}}, false},
 		"another error":               {errors.New("x"), false},
