@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -190,8 +191,12 @@ func judgeForeign(path string, h facts.Host) (facts.Candidate, error) {
 		return facts.Candidate{}, err
 	}
 	c := compat.Judge(compat.ForFiles(path, report.Files), h)
-	if c.Verdict == facts.VerdictCPU && !info.IsDir() && report.Files[0].ELF == nil {
-		return c, &cli.Error{Err: errors.New(path + " is neither an ELF file nor a CUDA file"), Code: cli.ExitUsage}
+	if c.Verdict == facts.VerdictCPU && !slices.ContainsFunc(report.Files, func(f facts.File) bool { return f.ELF != nil }) {
+		what := " is neither an ELF file nor a CUDA file"
+		if info.IsDir() {
+			what = " holds neither ELF files nor CUDA files"
+		}
+		return c, &cli.Error{Err: errors.New(path + what), Code: cli.ExitUsage}
 	}
 	return c, nil
 }
