@@ -81,6 +81,8 @@ type Device struct {
 	// Toolkit is the CUDA release ("12.4") that made the cubins; "" where no
 	// cubin says so, "mixed" where they disagree.
 	Toolkit string `json:"toolkit,omitempty"`
+	// Toolkits are those of a mixed file, oldest first.
+	Toolkits []string `json:"toolkits,omitempty"`
 	// Units counts translation units: containers that a fat-binary wrapper
 	// points to, in a bare fat binary all containers.
 	Units  int     `json:"units"`

@@ -40,7 +40,13 @@ type partRead struct {
 type opener func(context.Context) (io.ReadCloser, error)
 
 func openFile(path string) opener {
-	return func(context.Context) (io.ReadCloser, error) { return os.Open(path) }
+	return func(context.Context) (io.ReadCloser, error) {
+		// A pipe that nobody writes to would be waited for, and none is read twice.
+		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("reading %s: not a regular file", path)
+		}
+		return os.Open(path)
+	}
 }
 
 // readPart reads the facts of a packed part without unpacking it. With a tool,

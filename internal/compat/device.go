@@ -233,12 +233,19 @@ func pruned(d *facts.Device) bool {
 
 // common adds what a file asks of the driver whatever code is chosen.
 func (t *Table) common(o *outcome, d *facts.Device) {
-	toolkit := version(d.Toolkit)
+	// Of several toolkits the newest decides: drivers take machine code of a newer
+	// release within its major only.
+	name, toolkit := d.Toolkit, version(d.Toolkit)
+	for _, s := range d.Toolkits {
+		if v := version(s); toolkit.Less(v) {
+			name, toolkit = s, v
+		}
+	}
 	switch {
 	case d.Cudart != nil && d.Cudart.Major > 0:
-		t.add(o, t.runtimeToken(becauseCudart, d.Cudart.Major, d.Toolkit))
+		t.add(o, t.runtimeToken(becauseCudart, d.Cudart.Major, name))
 	case toolkit.Known():
-		t.add(o, t.runtimeToken(becauseToolkit, toolkit.Major(), d.Toolkit))
+		t.add(o, t.runtimeToken(becauseToolkit, toolkit.Major(), name))
 	}
 	for _, u := range d.Unknown {
 		// A wrapper that leads nowhere readable is a unit nobody judged; odd

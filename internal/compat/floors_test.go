@@ -34,6 +34,7 @@ func TestFloorsOfFiles(t *testing.T) {
 	lone := cudaFile("12.4", facts.Group{Units: 1, Owner: facts.OwnerOwn, Linked: true, Images: images("86")})
 	bare := facts.File{Path: "a.cubin", Device: &facts.Device{Toolkit: "12.4", Units: 1, Groups: []facts.Group{own(1, "80")}}}
 	old := cudaFile("10.2", own(1, "75"))
+	mixed := facts.File{Path: "a.fatbin", Device: &facts.Device{Toolkit: "mixed", Toolkits: []string{"11.8", "12.4", "12.5"}, Units: 3, Groups: []facts.Group{own(3, "80")}}}
 	for name, c := range map[string]struct {
 		file facts.File
 		want string
@@ -80,6 +81,9 @@ func TestFloorsOfFiles(t *testing.T) {
 {"cc":"1.0+","via":"none","lacking":{"units":1,"of":1},"because":["no-kernel-image","relocatable"],"sure":"doc"}
 `},
 		"a bare cubin asks for its toolkit's major": {bare,
+			`{"cc":"8.0-8.x","except":["8.7"],"via":"sass","min_cuda":"12.0","min_driver":"525.60.13","because":["toolkit-12"],"sure":"doc"}
+`},
+		"of several toolkits the newest decides": {mixed,
 			`{"cc":"8.0-8.x","except":["8.7"],"via":"sass","min_cuda":"12.0","min_driver":"525.60.13","because":["toolkit-12"],"sure":"doc"}
 `},
 		"before CUDA 11 there is no minor-version compatibility": {old,

@@ -333,7 +333,7 @@ func (d *device) facts(e *facts.ELF) *facts.Device {
 	if len(f.Relocatable) == 0 {
 		f.Relocatable = nil
 	}
-	f.Toolkit = oneToolkit(d.toolkits, d.theirs, d.spare)
+	f.Toolkit, f.Toolkits = toolkitOf(d.toolkits, d.theirs, d.spare)
 	ignored := facts.Ignored{Stub: d.stub, Images: d.stubs}
 	if !d.linked {
 		ignored.Relocatable = d.inputs
@@ -348,16 +348,18 @@ func (d *device) facts(e *facts.ELF) *facts.Device {
 	return f
 }
 
-func oneToolkit(sets ...map[string]bool) string {
+// toolkitOf is what the first set says that says anything; all lists it where
+// that is more than one.
+func toolkitOf(sets ...map[string]bool) (one string, all []string) {
 	for _, set := range sets {
 		if len(set) > 1 {
-			return "mixed"
+			return "mixed", slices.SortedFunc(maps.Keys(set), compareVersion)
 		}
 		for t := range set {
-			return t
+			return t, nil
 		}
 	}
-	return ""
+	return "", nil
 }
 
 func targets(sum map[facts.Target]*count) []facts.Target {

@@ -8,10 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/waqasm86/llcuda/bundles/facts"
 	"github.com/waqasm86/llcuda/internal/inspect"
@@ -216,8 +219,8 @@ func TestBareFatBinariesMayHoldSeveralContainers(t *testing.T) {
 	b := append(bytes.Clone(all["11.8.89.fatbin"]), make([]byte, 24)...)
 	b = append(b, all["12.4.131.fatbin"]...)
 	d := read(t, b).Device
-	if d.Units != 2 || d.Toolkit != "mixed" {
-		t.Errorf("got %d units of toolkit %q, want 2 of mixed ones", d.Units, d.Toolkit)
+	if d.Units != 2 || d.Toolkit != "mixed" || !slices.Equal(d.Toolkits, []string{"11.8", "12.4"}) {
+		t.Errorf("got %d units of toolkit %q %v, want 2 of mixed ones, 11.8 and 12.4", d.Units, d.Toolkit, d.Toolkits)
 	}
 	if want := (facts.Target{SM: "80", Units: 2, Compression: "none"}); len(d.SASS) == 0 || d.SASS[0] != want {
 		t.Errorf("got %+v, want first %+v", d.SASS, want)
@@ -428,4 +431,33 @@ func readAs(t *testing.T, b []byte, name string) facts.File {
 		t.Fatal(err)
 	}
 	return f
+}
+
+func TestAPipeIsNotWaitedFor(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := inspect.File(pipe)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for somebody to write into the pipe")
+	}
+}
+
+func TestATargetMayBeWrittenInSeveralWays(t *testing.T) {
+	for target, want := range map[string]string{"compute_75": "75", "compute_90a, debug": "90a", "sm_75,debug": "75", "sm_75 , texmode_independent": "75"} {
+		d := read(t, []byte(".version 8.4\n.target "+target+"\n.address_size 64\n.visible .entry k(){}\n")).Device
+		if got := d.PTX[0].SM; got != want {
+			t.Errorf(".target %s was read as %q, want %q", target, got, want)
+		}
+	}
 }

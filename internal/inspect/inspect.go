@@ -72,17 +72,21 @@ func File(path string, want ...Want) (facts.File, error) {
 }
 
 func file(path, name string, want Want) (facts.File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return facts.File{}, fmt.Errorf("inspecting %s: %w", name, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	// Asked before it is opened: a pipe that nobody writes to would wait for ever.
+	info, err := os.Stat(path)
 	if err != nil {
 		return facts.File{}, fmt.Errorf("inspecting %s: %w", name, err)
 	}
 	if !info.Mode().IsRegular() {
 		return facts.File{}, fmt.Errorf("inspecting %s: not a regular file", name)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return facts.File{}, fmt.Errorf("inspecting %s: %w", name, err)
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return facts.File{}, fmt.Errorf("inspecting %s: %w", name, err)
 	}
 	return Reader(f, info.Size(), name, want)
 }

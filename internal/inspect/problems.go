@@ -129,16 +129,22 @@ func (p *problems) ptxAlone(own []facts.Group, total int) {
 		strings.Join(sms, ", "), isa, most, plural(total, "unit"))
 }
 
+// tegra are the SMs of Tegra chips (package compat's data has their source): machine
+// code goes to none of them from another, and from none to another.
+var tegra = []string{"32", "53", "62", "72", "87", "101", "110"}
+
 // runsOn says whether machine code for a target runs on GPUs of another: the same
-// major and not newer; with a suffix on none but its own.
+// major and not newer, which is what suffix f asks for too; with suffix a, and
+// among Tegra chips, on none but its own.
 func runsOn(sass, target string) bool {
-	if sass == target {
+	a, b := strings.TrimRight(sass, "af"), strings.TrimRight(target, "af")
+	if a == b {
 		return true
 	}
-	if strings.TrimRight(sass, "af") != sass || len(sass) < 2 || len(sass) != len(strings.TrimRight(target, "af")) {
-		return strings.TrimRight(sass, "af") == target
+	if strings.HasSuffix(sass, "a") || slices.Contains(tegra, a) || slices.Contains(tegra, b) || len(a) < 2 || len(a) != len(b) {
+		return false
 	}
-	return sass[:len(sass)-1] == target[:len(sass)-1] && sass <= target
+	return a[:len(a)-1] == b[:len(b)-1] && a < b
 }
 
 // ptxOnly names units that every GPU has to compile.

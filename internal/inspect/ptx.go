@@ -56,7 +56,7 @@ func scanTokens(r io.ByteScanner, definitions bool) (ptxText, error) {
 				t.isa = token
 			}
 		case before == ".target" && t.target == "":
-			t.target = strings.TrimPrefix(strings.TrimSuffix(token, ","), "sm_")
+			t.target = targetSM(token)
 		case token == ".extern":
 			external = true
 		case token == ";" || token == "{" || token == "}":
@@ -72,6 +72,16 @@ func scanTokens(r io.ByteScanner, definitions bool) (ptxText, error) {
 		}
 		before = token
 	}
+}
+
+// targetSM is the SM that a .target begins with: "sm_90,", "sm_90,debug", and
+// "compute_90", which PTX takes for sm_90.
+func targetSM(token string) string {
+	token, _, _ = strings.Cut(token, ",")
+	if sm, ok := strings.CutPrefix(token, "compute_"); ok {
+		return sm
+	}
+	return strings.TrimPrefix(token, "sm_")
 }
 
 // ptxScanner splits PTX at white space and at ; { }, leaving out comments and
