@@ -6,7 +6,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/Masterminds/semver/v3"
+	"golang.org/x/mod/semver"
 
 	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
@@ -111,8 +111,9 @@ func (w *walker) checkCMake(args []text, set map[string]int) {
 
 func (m *Matrix) checkToolkit(w *walker, t *toolkit) {
 	what := fmt.Sprintf("toolkit %q", t.version.S)
-	version, err := semver.StrictNewVersion(t.version.S)
-	if err != nil {
+	version := "v" + t.version.S
+	full := semver.Canonical(version) == version
+	if !full {
 		w.fail(t.version.Line, "%s: a toolkit is named by its full version, such as 12.4.1", what)
 	}
 	m.checkImage(w, what, t)
@@ -136,13 +137,13 @@ func (m *Matrix) checkToolkit(w *walker, t *toolkit) {
 		}
 	}
 	w.checkCMake(t.cmake, set)
-	if version != nil {
+	if full {
 		line, has := set[compression]
-		since := semver.MustParse(compressionSince)
+		since := semver.Compare(version, "v"+compressionSince) >= 0
 		switch {
-		case has && version.LessThan(since):
+		case has && !since:
 			w.fail(line, "%s acts from toolkit 12.8 on, and this is %s", compression, t.version.S)
-		case !has && !version.LessThan(since):
+		case !has && since:
 			w.fail(t.version.Line, "%s must set %s: llama.cpp's default (size) makes code that drivers before 550.54.14 cannot read", what, compression)
 		}
 	}

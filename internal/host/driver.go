@@ -2,9 +2,10 @@ package host
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // SONAMEs of the driver.
@@ -84,7 +85,7 @@ func under(t tree, p, folder string) bool {
 
 // driverVersion is a driver version at the end of a library's file name. WSL
 // calls its file libcuda.so.1.1, which says nothing.
-var driverVersion = regexp.MustCompile(`\.so\.([0-9]{3,4}\.[0-9]+(?:\.[0-9]+)?)$`)
+var driverVersion = lazyregexp.New(`\.so\.([0-9]{3,4}\.[0-9]+(?:\.[0-9]+)?)$`)
 
 func fileVersion(t tree, p string) string {
 	real, ok := t.real(p)
@@ -98,7 +99,7 @@ func fileVersion(t tree, p string) string {
 }
 
 // moduleVersion is the kernel module's version in /proc/driver/nvidia/version.
-var moduleVersion = regexp.MustCompile(`(?m)^NVRM version:.*?Module(?: for [^ ]+)?\s+([0-9]{3,4}(?:\.[0-9]+){1,2})\b`)
+var moduleVersion = lazyregexp.New(`(?m)^NVRM version:.*?Module(?: for [^ ]+)?\s+([0-9]{3,4}(?:\.[0-9]+){1,2})\b`)
 
 func parseProcVersion(text string) string {
 	if m := moduleVersion.FindStringSubmatch(text); m != nil {

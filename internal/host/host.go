@@ -57,16 +57,18 @@ func Read(ctx context.Context, o Options) facts.Host {
 	if h.CPU != nil {
 		sources["cpu"] = "/proc/cpuinfo"
 	}
-	h.Libc, h.Glibcxx = readLibc(t, l, unknown, sources)
 
 	files := findDriver(t, l)
 	w := witnesses{files: files, proc: parseProcVersion(t.text("/proc/driver/nvidia/version")), where: h.Where}
+	// The driver's answer takes longest; the disk is read meanwhile.
+	var beside sync.WaitGroup
+	beside.Go(func() { w.ask(ctx, t, prober{self: o.Self, env: o.Env, timeout: o.Timeout}) })
+	beside.Go(func() { h.Libs, h.Lacks = readLibs(t, l, files, o.Env), readLacks(l) })
+	h.Libc, h.Glibcxx = readLibc(t, l, unknown, sources)
 	w.bus, w.busSeen = readBus(t)
-	w.ask(ctx, t, prober{self: o.Self, env: o.Env, timeout: o.Timeout})
+	beside.Wait()
 	h.Driver = w.driver(unknown, sources)
 	h.GPUs = w.gpus(h.Driver, o.Env, unknown, sources)
-	h.Libs = readLibs(t, l, files, o.Env)
-	h.Lacks = readLacks(l)
 	if h.Libs != nil {
 		sources["libs"] = "folders of the loader, of toolkits and of Python's packages"
 	}

@@ -2,18 +2,18 @@ package host
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/waqasm86/llcuda/bundles/facts"
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // cudaLib is a CUDA library that a bundle may use in place of its own part.
-var cudaLib = regexp.MustCompile(`^lib(cudart|cublas|cublasLt|nccl)\.so\.[0-9]+(\.0)?$`)
+var cudaLib = lazyregexp.New(`^lib(cudart|cublas|cublasLt|nccl)\.so\.[0-9]+(\.0)?$`)
 
 // realLib is the version at the end of a library's real name.
-var realLib = regexp.MustCompile(`\.so\.([0-9]+\.[0-9]+(?:\.[0-9]+)*)$`)
+var realLib = lazyregexp.New(`\.so\.([0-9]+\.[0-9]+(?:\.[0-9]+)*)$`)
 
 // toolkitDirs hold a CUDA toolkit's libraries.
 var toolkitDirs = [...]string{
@@ -25,7 +25,7 @@ var toolkitDirs = [...]string{
 // A file is listed once.
 func readLibs(t tree, l *loader, d driverFiles, env map[string]string) []facts.HostLib {
 	libs := []facts.HostLib{}
-	seen := map[string]bool{}
+	seen, read := map[string]bool{}, map[string]bool{} // by their real names: /lib is often /usr/lib
 	add := func(p, soname, version string) {
 		real, ok := t.real(p)
 		if !ok || seen[real] {
@@ -49,9 +49,11 @@ func readLibs(t tree, l *loader, d driverFiles, env map[string]string) []facts.H
 		add(p, sonameJIT, fileVersion(t, p))
 	}
 	folder := func(dir string, version func(string) string) {
-		if under(t, path.Join(dir, "x"), "stubs") {
+		real, ok := t.real(dir)
+		if !ok || read[real] || slices.Contains(strings.Split(dir+real, "/"), "stubs") {
 			return
 		}
+		read[real] = true
 		for _, name := range t.list(dir) {
 			if cudaLib.MatchString(name) {
 				add(path.Join(dir, name), name, version(name))
@@ -161,7 +163,7 @@ func wheelDirs(t tree, env map[string]string) []string {
 }
 
 // wheelInfo is the folder in which pip records a package: nvidia_cublas_cu12-12.4.5.8.dist-info.
-var wheelInfo = regexp.MustCompile(`^nvidia_([a-z_]+?)(?:_cu[0-9]+)?-([0-9][0-9.]*)\.dist-info$`)
+var wheelInfo = lazyregexp.New(`^nvidia_([a-z_]+?)(?:_cu[0-9]+)?-([0-9][0-9.]*)\.dist-info$`)
 
 // wheelVersions maps a package ("cublas") to its version. Where two versions
 // are recorded neither is told.

@@ -2,8 +2,9 @@ package host
 
 import (
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // busGPU is an NVIDIA display device on the PCI bus.
@@ -50,7 +51,7 @@ func readBus(t tree) (gpus []busGPU, ok bool) {
 	return gpus, true
 }
 
-var pciParts = regexp.MustCompile(`^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.([0-7]))?$`)
+var pciParts = lazyregexp.New(`^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})(?:\.([0-7]))?$`)
 
 // pciAddress brings an address to sysfs's form: NVML writes 00000000:00:04.0,
 // nvidia-smi the same in capitals, sysfs 0000:00:04.0.

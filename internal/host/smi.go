@@ -5,9 +5,10 @@ import (
 	"encoding/csv"
 	"fmt"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // smiAnswer is what nvidia-smi told.
@@ -20,8 +21,8 @@ type smiAnswer struct {
 // The header reads "Driver Version: … CUDA Version: …" through driver branch
 // 595 and "KMD Version: … CUDA UMD Version: …" from 610 on.
 var (
-	smiCUDA   = regexp.MustCompile(`CUDA (?:UMD )?Version:\s*(\d+)\.(\d+)`)
-	smiDriver = regexp.MustCompile(`(?:Driver|KMD) Version:\s*([0-9.]+)`)
+	smiCUDA   = lazyregexp.New(`CUDA (?:UMD )?Version:\s*(\d+)\.(\d+)`)
+	smiDriver = lazyregexp.New(`(?:Driver|KMD) Version:\s*([0-9.]+)`)
 )
 
 func parseSMIHeader(text string) (driver, cuda string) {

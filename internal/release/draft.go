@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/Masterminds/semver/v3"
+	"golang.org/x/mod/semver"
 
 	"github.com/waqasm86/llcuda/bundles"
 )
@@ -129,26 +129,29 @@ func hubHolds(public []hubRelease) map[string]holding {
 // By itself a pre-release by its version (v1.2.0-rc.1) is not, nor is one whose
 // version is lower than that of a public release (a mended older line).
 func standing(tag, mode string, public []hubRelease) (latest, prerelease bool, why string) {
-	version := func(tag string) (*semver.Version, error) {
-		return semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
-	}
-	v, err := version(tag)
+	v, ok := version(tag)
 	switch {
 	case mode == LatestYes:
 		return true, false, "--make-latest yes"
-	case err == nil && v.Prerelease() != "":
+	case ok && semver.Prerelease(v) != "":
 		return false, true, "its version is a pre-release"
 	case mode == LatestNo:
 		return false, false, "--make-latest no"
-	case err != nil: // a tag that is no version
+	case !ok: // a tag that is no version
 		return true, false, "it is the newest"
 	}
 	for _, r := range public {
-		if o, err := version(r.Tag); err == nil && !r.Prerelease && r.Tag != tag && o.GreaterThan(v) {
+		if o, ok := version(r.Tag); ok && !r.Prerelease && r.Tag != tag && semver.Compare(o, v) > 0 {
 			return false, false, "release " + r.Tag + " has a higher version"
 		}
 	}
 	return true, false, "no release has a higher version"
+}
+
+// version is the tag as a semantic version of three numbers, with or without its v.
+func version(tag string) (string, bool) {
+	v := "v" + strings.TrimPrefix(tag, "v")
+	return v, semver.Canonical(v) == v // v1.2 is valid to the library, and not its own canonical form
 }
 
 // body is the text of a release's page.

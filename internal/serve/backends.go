@@ -2,10 +2,11 @@ package serve
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // Backends is what a server did with its devices, read from its own log.
@@ -37,11 +38,11 @@ type Buffer struct {
 }
 
 var (
-	loadedLine    = regexp.MustCompile(`load_backend: loaded (\S+) backend from `)
-	failedLine    = regexp.MustCompile(`load_backend: failed to load (\S+): (.*)$`)
-	deviceLine    = regexp.MustCompile(`(?:^|: ) +- ([A-Za-z]+[0-9]*) *: (.+) \([0-9]+ MiB, [0-9]+ MiB free\)$`)
-	offloadedLine = regexp.MustCompile(`offloaded ([0-9]+)/([0-9]+) layers to GPU$`)
-	bufferLine    = regexp.MustCompile(`^(?:[0-9.]+ [A-Z] )?load_tensors: +(\S+) model buffer size = +([0-9.]+) MiB$`)
+	loadedLine    = lazyregexp.New(`load_backend: loaded (\S+) backend from `)
+	failedLine    = lazyregexp.New(`load_backend: failed to load (\S+): (.*)$`)
+	deviceLine    = lazyregexp.New(`(?:^|: ) +- ([A-Za-z]+[0-9]*) *: (.+) \([0-9]+ MiB, [0-9]+ MiB free\)$`)
+	offloadedLine = lazyregexp.New(`offloaded ([0-9]+)/([0-9]+) layers to GPU$`)
+	bufferLine    = lazyregexp.New(`^(?:[0-9.]+ [A-Z] )?load_tensors: +(\S+) model buffer size = +([0-9.]+) MiB$`)
 )
 
 // ReadBackends reads the lines of a server's log.

@@ -2,11 +2,11 @@ package serve
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"syscall"
 
 	"github.com/waqasm86/llcuda/bundles/facts"
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // Diagnosis is why a server failed, told from its own words. The zero value says
@@ -63,7 +63,7 @@ func Diagnose(lines []string) Diagnosis {
 }
 
 type rule struct {
-	match *regexp.Regexp
+	match *lazyregexp.Regexp
 	tell  func(m []string) Diagnosis
 }
 
@@ -72,10 +72,10 @@ const fixMemory = "put fewer layers on the GPU (-- -ngl N), ask for a shorter co
 
 var rules = []rule{
 	// What ld.so says when the program does not even start.
-	{regexp.MustCompile(`error while loading shared libraries: ([^:]+): (.*)$`), func(m []string) Diagnosis {
+	{lazyregexp.New(`error while loading shared libraries: ([^:]+): (.*)$`), func(m []string) Diagnosis {
 		return missingLibrary(m[1], m[2])
 	}},
-	{regexp.MustCompile("version [`']((GLIBC|GLIBCXX|CXXABI)_([0-9.]+))' not found"), func(m []string) Diagnosis {
+	{lazyregexp.New("version [`']((GLIBC|GLIBCXX|CXXABI)_([0-9.]+))' not found"), func(m []string) Diagnosis {
 		d := Diagnosis{Code: facts.GlibcTooOld, Text: fmt.Sprintf("this system's C library is too old: the server needs %s", m[1]),
 			Fix: "use a bundle built for an older system (llcuda-run why), or a newer system"}
 		if m[2] != "GLIBC" {
@@ -83,34 +83,34 @@ var rules = []rule{
 		}
 		return d
 	}},
-	{regexp.MustCompile(`symbol lookup error: ([^:]+): (.*)$`), func(m []string) Diagnosis {
+	{lazyregexp.New(`symbol lookup error: ([^:]+): (.*)$`), func(m []string) Diagnosis {
 		return Diagnosis{Code: facts.MissingLibrary, Text: fmt.Sprintf("%s does not fit the libraries it found: %s", m[1], m[2]), Fix: fixReinstall}
 	}},
 	// CUDA, where a device is out of memory: cudaMalloc, or a buffer on it.
-	{regexp.MustCompile(`cudaMalloc failed: out of memory|` + cudaPrefix + `out of memory|(?:unable to allocate|failed to allocate) (CUDA[0-9]+)(?:_Split)? buffer`), func(m []string) Diagnosis {
+	{lazyregexp.New(`cudaMalloc failed: out of memory|` + cudaPrefix + `out of memory|(?:unable to allocate|failed to allocate) (CUDA[0-9]+)(?:_Split)? buffer`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeOutOfGPUMemory, CUDAError: 2, Text: "the model and its context do not fit into the GPU's free memory", Fix: fixMemory}
 	}},
-	{regexp.MustCompile(cudaPrefix + `(CUBLAS_STATUS_[A-Z_]+)`), func(m []string) Diagnosis { return cublasError(m[1]) }},
-	{regexp.MustCompile(cudaPrefix + `(.+)$`), func(m []string) Diagnosis { return cudaError(m[1]) }},
+	{lazyregexp.New(cudaPrefix + `(CUBLAS_STATUS_[A-Z_]+)`), func(m []string) Diagnosis { return cublasError(m[1]) }},
+	{lazyregexp.New(cudaPrefix + `(.+)$`), func(m []string) Diagnosis { return cudaError(m[1]) }},
 	// llama.cpp logs a CUDA error from another thread than the one that aborts: which
 	// error it was may never be printed, this always is (seen on an H100).
-	{regexp.MustCompile(`(ggml-cuda\S*:[0-9]+): CUDA error$`), func(m []string) Diagnosis {
+	{lazyregexp.New(`(ggml-cuda\S*:[0-9]+): CUDA error$`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeUntold, Text: fmt.Sprintf("a CUDA call failed at %s, and the server ended before it said with which error", m[1]),
 			Fix: "run it again: it says so more often than not; -v shows all of its log"}
 	}},
-	{regexp.MustCompile(`couldn't bind HTTP server socket, hostname: (.*), port: ([0-9]+)`), func(m []string) Diagnosis {
+	{lazyregexp.New(`couldn't bind HTTP server socket, hostname: (.*), port: ([0-9]+)`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodePortTaken, Text: fmt.Sprintf("port %s of %s is taken by another program, or may not be used", m[2], m[1]),
 			Fix: "choose another port, or 0 for a free one (--port 0); `ss -ltnp` names the program"}
 	}},
 	// The command line.
-	{regexp.MustCompile(`error: invalid argument: (.*)$`), func(m []string) Diagnosis {
+	{lazyregexp.New(`error: invalid argument: (.*)$`), func(m []string) Diagnosis {
 		d := Diagnosis{Code: CodeArgument, Text: fmt.Sprintf("llama-server knows no argument %s", m[1]), Fix: "its arguments are listed by: llcuda-run serve MODEL -- --help"}
 		if flag, value, ok := strings.Cut(m[1], "="); ok {
 			d.Fix = fmt.Sprintf("llama-server wants the value apart: %s %s", flag, value)
 		}
 		return d
 	}},
-	{regexp.MustCompile(`error while handling (argument|environment variable) "([^"]*)": (.*)$`), func(m []string) Diagnosis {
+	{lazyregexp.New(`error while handling (argument|environment variable) "([^"]*)": (.*)$`), func(m []string) Diagnosis {
 		why := m[3]
 		switch why {
 		case "stoi", "stof", "stod", "stol", "stoul", "stoll", "stoull": // what C++'s conversions throw
@@ -119,34 +119,34 @@ var rules = []rule{
 		return Diagnosis{Code: CodeArgument, Text: fmt.Sprintf("llama-server refuses the %s %s: %s", m[1], m[2], why),
 			Fix: "its arguments are listed by: llcuda-run serve MODEL -- --help"}
 	}},
-	{regexp.MustCompile(`init: (--port 0 is not supported with multiple TCP addresses)`), func(m []string) Diagnosis {
+	{lazyregexp.New(`init: (--port 0 is not supported with multiple TCP addresses)`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeArgument, Text: "llama-server cannot choose a port for several addresses", Fix: "give the port: -- --port 8080"}
 	}},
 	// The model.
-	{regexp.MustCompile(`failed to open GGUF file '(.*)' \((.*)\)`), func(m []string) Diagnosis {
+	{lazyregexp.New(`failed to open GGUF file '(.*)' \((.*)\)`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeModelMissing, Text: fmt.Sprintf("the model %s cannot be opened: %s", m[1], m[2]), Fix: "check the path"}
 	}},
-	{regexp.MustCompile(`(tensor '.*' data is not within the file bounds|invalid magic characters: .*|failed to read (?:magic|header|key-value pairs|tensor info|tensor data.*)|invalid split file.*|wrong number of tensors.*|found tensors with invalid data)`), func(m []string) Diagnosis {
+	{lazyregexp.New(`(tensor '.*' data is not within the file bounds|invalid magic characters: .*|failed to read (?:magic|header|key-value pairs|tensor info|tensor data.*)|invalid split file.*|wrong number of tensors.*|found tensors with invalid data)`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeModelDamaged, Text: "the model file is damaged or incomplete: " + strings.TrimSuffix(m[1], ", expected 'GGUF'"),
 			Fix: "download the model again and compare its size with its page"}
 	}},
-	{regexp.MustCompile(`(?:unknown|unsupported) model architecture: '(.*)'`), func(m []string) Diagnosis {
+	{lazyregexp.New(`(?:unknown|unsupported) model architecture: '(.*)'`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeModelUnknown, Text: fmt.Sprintf("this llama.cpp does not know models of the architecture %q", m[1]),
 			Fix: "take a newer release (llcuda-run pull), or another model"}
 	}},
-	{regexp.MustCompile(`error loading model(?: \w+)?: (.*(?:missing tensor|key not found in model|wrong shape|invalid ggml type|unknown pre-tokenizer|error loading model vocabulary).*)$`), func(m []string) Diagnosis {
+	{lazyregexp.New(`error loading model(?: \w+)?: (.*(?:missing tensor|key not found in model|wrong shape|invalid ggml type|unknown pre-tokenizer|error loading model vocabulary).*)$`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeModelUnknown, Text: "this llama.cpp cannot load the model: " + m[1],
 			Fix: "take a newer release (llcuda-run pull), or download the model again"}
 	}},
 	// Memory of the host.
-	{regexp.MustCompile(`failed to allocate (\S+) buffer of size|unable to allocate (\S+) buffer|failed to allocate buffer for kv cache|std::bad_alloc|failed to allocate compute`), func(m []string) Diagnosis {
+	{lazyregexp.New(`failed to allocate (\S+) buffer of size|unable to allocate (\S+) buffer|failed to allocate buffer for kv cache|std::bad_alloc|failed to allocate compute`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeOutOfMemory, Text: "there is not enough memory for the model and its context",
 			Fix: "ask for a shorter context (-- -c 4096), or take a smaller quantisation"}
 	}},
-	{regexp.MustCompile(`no backends are loaded`), func([]string) Diagnosis {
+	{lazyregexp.New(`no backends are loaded`), func([]string) Diagnosis {
 		return Diagnosis{Code: CodeNoBackend, Text: "the server found none of its backends (libggml-cpu-*.so, libggml-cuda.so) beside it", Fix: fixReinstall}
 	}},
-	{regexp.MustCompile(`load_backend: failed to load (\S+): (.*)$`), func(m []string) Diagnosis {
+	{lazyregexp.New(`load_backend: failed to load (\S+): (.*)$`), func(m []string) Diagnosis {
 		why := strings.TrimPrefix(m[2], m[1]+": ")
 		if lib, rest, ok := strings.Cut(why, ": "); ok && strings.HasPrefix(rest, "cannot open shared object file") {
 			d := missingLibrary(lib, rest)
@@ -155,11 +155,11 @@ var rules = []rule{
 		}
 		return Diagnosis{Code: CodeBackend, Text: "the GPU backend does not load: " + why, Fix: fixReinstall}
 	}},
-	{regexp.MustCompile(`(\S+:[0-9]+): (GGML_ASSERT\(.*\) failed)`), func(m []string) Diagnosis {
+	{lazyregexp.New(`(\S+:[0-9]+): (GGML_ASSERT\(.*\) failed)`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeAssertion, Text: fmt.Sprintf("a check inside llama.cpp failed: %s at %s", m[2], m[1]),
 			Fix: "try without extra arguments; else report the last lines to llama.cpp"}
 	}},
-	{regexp.MustCompile(`error loading model: (.*)$`), func(m []string) Diagnosis {
+	{lazyregexp.New(`error loading model: (.*)$`), func(m []string) Diagnosis {
 		return Diagnosis{Code: CodeModel, Text: "the model did not load: " + m[1]}
 	}},
 }

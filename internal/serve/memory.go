@@ -2,20 +2,21 @@ package serve
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 // Lines that tell what a model needs and a GPU has, of llama.cpp de3ff81
 // (2026-09-28).
 var (
-	freeLine   = regexp.MustCompile(`- (CUDA[0-9]+) +: .* \([0-9]+ MiB, ([0-9]+) MiB free\)$`)
-	blocksLine = regexp.MustCompile(`print_info: n_layer += ([0-9]+)$`)
-	ctxLine    = regexp.MustCompile(`llama_context: n_ctx += ([0-9]+)$`)
+	freeLine   = lazyregexp.New(`- (CUDA[0-9]+) +: .* \([0-9]+ MiB, ([0-9]+) MiB free\)$`)
+	blocksLine = lazyregexp.New(`print_info: n_layer += ([0-9]+)$`)
+	ctxLine    = lazyregexp.New(`llama_context: n_ctx += ([0-9]+)$`)
 	// The request that failed, and for what.
-	askedLine = regexp.MustCompile(`allocating ([0-9.]+) MiB on device ([0-9]+): cudaMalloc failed`)
-	kvFailed  = regexp.MustCompile(`failed to allocate buffer for kv cache`)
-	weights   = regexp.MustCompile(`unable to allocate CUDA[0-9]+ buffer`)
+	askedLine = lazyregexp.New(`allocating ([0-9.]+) MiB on device ([0-9]+): cudaMalloc failed`)
+	kvFailed  = lazyregexp.New(`failed to allocate buffer for kv cache`)
+	weights   = lazyregexp.New(`unable to allocate CUDA[0-9]+ buffer`)
 )
 
 const (

@@ -3,10 +3,11 @@ package serve
 import (
 	"encoding/json"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/waqasm86/llcuda/internal/lazyregexp"
 )
 
 const (
@@ -138,10 +139,10 @@ func (o *output) backends() Backends {
 // that holds such words is not taken for it. Seen: "srv  llama_server: listening
 // on http://127.0.0.1:41", and in 2025 "main: server is listening on http://… -
 // starting the main loop".
-var listening = regexp.MustCompile(`^(?:[0-9.]+ )?(?:[A-Z] )?(?:srv +)?\w+: (?:HTTP )?(?:server is )?listening on ((?:https?|unix)://\S+)(?: - .*)?$`)
+var listening = lazyregexp.New(`^(?:[0-9.]+ )?(?:[A-Z] )?(?:srv +)?\w+: (?:HTTP )?(?:server is )?listening on ((?:https?|unix)://\S+)(?: - .*)?$`)
 
 // ansi matches terminal colours.
-var ansi = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
+var ansi = lazyregexp.New("\x1b\\[[0-9;]*[A-Za-z]")
 
 // plain strips a line of colours, carriage returns and the JSON around it that
 // --log-jsonl puts there.
