@@ -9,6 +9,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 )
 
 // Unpack writes an archive into dir, which must be empty or not exist (its
@@ -50,14 +53,16 @@ func UnpackTree(ctx context.Context, r io.Reader, dir string, o UnpackOptions) (
 		u.sync = newSyncer()
 	}
 	t, err := walk(ctx, r, o, u.entry)
+	if err == nil {
+		if ferr := u.finish(t); ferr != nil {
+			err = fmt.Errorf("unpacking %s: %w", o.Name, ferr)
+		}
+	}
 	if serr := u.sync.wait(); serr != nil && err == nil {
 		err = fmt.Errorf("unpacking %s: %w", o.Name, serr)
 	}
 	if err != nil {
 		return nil, "", err
-	}
-	if err := u.finish(t); err != nil {
-		return nil, "", fmt.Errorf("unpacking %s: %w", o.Name, err)
 	}
 	entries = slices.Clone(t.entries)
 	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
@@ -96,33 +101,74 @@ type unpacker struct {
 	reserve bool
 }
 
-// syncer flushes files to the disk while the next ones are unpacked.
+// syncer flushes files and folders to the disk while the next ones are unpacked, and
+// a large file while it grows. Several at once: what they wait for, a commit of the
+// file system's journal and the disk emptying its own cache, they wait for together.
 type syncer struct {
-	files chan *os.File
-	done  chan error
+	running sync.WaitGroup
+	slots   chan struct{}
+	mu      sync.Mutex
+	failed  error
 }
 
-func newSyncer() *syncer {
-	// The channel bounds how many files are open.
-	s := &syncer{files: make(chan *os.File, 16), done: make(chan error, 1)}
-	go func() {
-		var all error
-		for f := range s.files {
-			all = errors.Join(all, f.Sync(), f.Close())
+// maxFlushed is how many files are flushed at once, and so are open.
+const maxFlushed = 16
+
+func newSyncer() *syncer { return &syncer{slots: make(chan struct{}, maxFlushed)} }
+
+// last flushes a file that nobody writes to any more, and closes it.
+func (s *syncer) last(f *os.File) {
+	s.slots <- struct{}{}
+	s.running.Go(func() {
+		defer func() { <-s.slots }()
+		s.note(errors.Join(f.Sync(), f.Close()))
+	})
+}
+
+// begin flushes what a file holds so far. busy is true until that is done.
+func (s *syncer) begin(f *os.File, busy *atomic.Bool) {
+	busy.Store(true)
+	s.running.Go(func() {
+		defer busy.Store(false)
+		// The kernel tells of a failed write once: it counts, whoever asked. Where the
+		// file is closed by now, last has flushed all of it.
+		if err := f.Sync(); !errors.Is(err, os.ErrClosed) {
+			s.note(err)
 		}
-		s.done <- all
-	}()
-	return s
+	})
 }
 
-// wait ends the syncer; all that it was given is on the disk, or the error says
-// what is not. A nil one has nothing to wait for.
+// folder flushes the names in a folder. Some file systems cannot and say EINVAL.
+func (s *syncer) folder(root *os.Root, name string) {
+	s.slots <- struct{}{}
+	s.running.Go(func() {
+		defer func() { <-s.slots }()
+		f, err := root.Open(name)
+		if err != nil {
+			s.note(err)
+			return
+		}
+		if err = f.Sync(); errors.Is(err, syscall.EINVAL) {
+			err = nil
+		}
+		s.note(errors.Join(err, f.Close()))
+	})
+}
+
+func (s *syncer) note(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = errors.Join(s.failed, err)
+}
+
+// wait returns when all that it was given is on the disk; the error says what is
+// not. A nil one has nothing to wait for.
 func (s *syncer) wait() error {
 	if s == nil {
 		return nil
 	}
-	close(s.files)
-	return <-s.done
+	s.running.Wait()
+	return s.failed
 }
 
 func (u *unpacker) entry(e Entry, r io.Reader) error {
@@ -148,14 +194,14 @@ func (u *unpacker) file(e Entry, r io.Reader) (err error) {
 			err = errors.Join(err, f.Close())
 			return
 		}
-		u.sync.files <- f
+		u.sync.last(f)
 	}()
 	if u.reserve && e.Size >= worthReserving {
 		reserve(f, e.Size)
 	}
 	w := io.Writer(struct{ io.Writer }{f})
 	if u.sync != nil {
-		w = &early{f: f}
+		w = &early{f: f, sync: u.sync}
 	}
 	if _, err := io.Copy(w, r); err != nil {
 		return fmt.Errorf("writing %q: %w", e.Path, err)
@@ -166,26 +212,29 @@ func (u *unpacker) file(e Entry, r io.Reader) (err error) {
 // worthReserving is the smallest file that room is taken for before it is written.
 const worthReserving = 1 << 20
 
-// early has a file written to the disk while it grows: a large one would else be
-// flushed when nothing is left to unpack beside that.
+// early has a file flushed while it grows. A disk with a cache of its own empties all
+// of it when it is asked to flush: what 136 MB had left in there took 60 ms when the
+// last byte was written, however early the kernel had handed them over.
 type early struct {
 	f        *os.File
+	sync     *syncer
 	n, begun int64
+	busy     atomic.Bool
 }
 
-// earlyStep is how much is handed to the disk at once.
+// earlyStep is how much is flushed at once, or more where the disk is slower than that.
 const earlyStep = 8 << 20
 
 func (w *early) Write(b []byte) (int, error) {
 	n, err := w.f.Write(b)
-	if w.n += int64(n); w.n-w.begun >= earlyStep {
-		beginWriteback(w.f, w.begun, w.n-w.begun)
+	if w.n += int64(n); w.n-w.begun >= earlyStep && !w.busy.Load() {
 		w.begun = w.n
+		w.sync.begin(w.f, &w.busy)
 	}
 	return n, err
 }
 
-// finish makes the links and, where asked, flushes the folders.
+// finish makes the links and, where asked, has the folders flushed.
 func (u *unpacker) finish(t *tree) error {
 	for _, e := range t.entries {
 		if e.Type != TypeLink {
@@ -198,19 +247,10 @@ func (u *unpacker) finish(t *tree) error {
 	if u.sync == nil {
 		return nil
 	}
-	dirs := []string{"."}
+	u.sync.folder(u.root, ".")
 	for _, e := range t.entries {
 		if e.Type == TypeDir {
-			dirs = append(dirs, e.Path)
-		}
-	}
-	for _, d := range dirs {
-		f, err := u.root.Open(d)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return err
+			u.sync.folder(u.root, e.Path)
 		}
 	}
 	return nil

@@ -22,7 +22,8 @@ func (w *session) assemble(ctx context.Context, p plan, have map[string][]file) 
 		return Installed{}, err
 	}
 	temp := scratch()
-	if err := w.populate(ctx, temp, files, from); err != nil {
+	dirs, err := w.populate(ctx, temp, files, from)
+	if err != nil {
 		return Installed{}, joinQuietly(err, w.root.RemoveAll(temp))
 	}
 	w.step("linked")
@@ -37,7 +38,7 @@ func (w *session) assemble(ctx context.Context, p plan, have map[string][]file) 
 	if err := w.discard(p.dir + ".json"); err != nil {
 		return Installed{}, err
 	}
-	if err := w.move(temp, p.dir); err != nil {
+	if err := w.move(temp, p.dir, dirs...); err != nil {
 		return Installed{}, joinQuietly(err, w.root.RemoveAll(temp))
 	}
 	w.step("bundle in place")
@@ -79,42 +80,37 @@ func merge(p plan, have map[string][]file) (files []file, from map[string]string
 }
 
 // populate makes dir hold files, each from its place in parts/, and notes
-// their times.
-func (w *session) populate(ctx context.Context, dir string, files []file, from map[string]string) error {
+// their times. It returns the folders in dir, and dir itself as ".": their names
+// are not flushed yet.
+func (w *session) populate(ctx context.Context, dir string, files []file, from map[string]string) (dirs []string, err error) {
 	if err := w.root.Mkdir(dir, 0o755); err != nil {
-		return w.fileError("making", dir, err)
+		return nil, w.fileError("making", dir, err)
 	}
-	dirs := []string{dir}
+	dirs = []string{"."}
 	for i, f := range files {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 		to := path.Join(dir, f.Path)
 		var err error
 		switch f.Type {
 		case bundles.TypeDir:
 			err = w.root.Mkdir(to, 0o755)
-			dirs = append(dirs, to)
+			dirs = append(dirs, f.Path)
 		case bundles.TypeLink:
 			err = w.root.Symlink(f.Target, to)
 		default:
 			if err = w.link(w.root, from[f.Path], to); linkless(err) {
-				err = copyFile(w.root, from[f.Path], to, f)
-			}
-			if err == nil {
-				files[i].MTime, err = mtime(w.root, dir, f)
-			}
+				if err = copyFile(w.root, from[f.Path], to, f); err == nil {
+					files[i].MTime, err = mtime(w.root, to)
+				}
+			} // a link has the time of the part's file, as f does
 		}
 		if err != nil {
-			return w.fileError("writing", to, err)
+			return nil, w.fileError("writing", to, err)
 		}
 	}
-	for _, d := range dirs {
-		if err := syncDir(w.root, d); err != nil {
-			return w.fileError("writing", d, err)
-		}
-	}
-	return nil
+	return dirs, nil
 }
 
 // linkless says that the file system (or a kernel rule) has no hard link for us.

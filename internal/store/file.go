@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -88,9 +89,11 @@ func readDir(root *os.Root, name string) ([]fs.DirEntry, error) {
 	return list, err
 }
 
-// move renames a folder into its place and makes that durable. What is there
-// already is moved to staging, for the next clear.
-func (w *session) move(from, to string) error {
+// move renames a folder into its place and makes that durable, with the names in
+// those of the folders inside that are not yet: whoever reads a record, which is
+// written next, finds what it is of. What is there already is moved to staging, for
+// the next clear.
+func (w *session) move(from, to string, inside ...string) error {
 	if err := w.discard(to); err != nil {
 		return err
 	}
@@ -100,14 +103,25 @@ func (w *session) move(from, to string) error {
 	if err := w.root.Rename(from, to); err != nil {
 		return w.fileError("renaming", from, err)
 	}
-	for dir := path.Dir(to); ; dir = path.Dir(dir) {
-		if err := syncDir(w.root, dir); err != nil {
-			return w.fileError("writing", dir, err)
-		}
-		if dir == "." {
-			return nil
-		}
+	var dirs []string
+	for _, d := range inside {
+		dirs = append(dirs, path.Join(to, d))
 	}
+	for dir := to; dir != "."; {
+		dir = path.Dir(dir)
+		dirs = append(dirs, dir)
+	}
+	var all errgroup.Group // at once: they wait for the same commit of a journal
+	all.SetLimit(16)
+	for _, dir := range dirs {
+		all.Go(func() error {
+			if err := syncDir(w.root, dir); err != nil {
+				return w.fileError("writing", dir, err)
+			}
+			return nil
+		})
+	}
+	return all.Wait()
 }
 
 // discard removes a file or folder; by way of staging, so that it is gone at

@@ -54,11 +54,11 @@ func (w *session) havePart(ctx context.Context, p wantedPart, full bool) ([]file
 	if got, err := digest(rec.Files); err != nil || got != p.Contents {
 		return nil, "its record is of other contents", nil
 	}
-	why, err := compare(ctx, w.root, p.dir(), rec.Files, full)
+	files, why, err := compareTimes(ctx, w.root, p.dir(), rec.Files, full)
 	if err != nil || why != "" {
 		return nil, why, err
 	}
-	return rec.Files, "", nil
+	return files, "", nil
 }
 
 // addPart downloads a part that is not there and unpacks it while it comes.
@@ -207,14 +207,10 @@ func (n *noted) Read(b []byte) (int, error) {
 func written(root *os.Root, dir string, entries []bundles.Entry) ([]file, error) {
 	files := make([]file, 0, len(entries))
 	for _, e := range entries {
-		f := file{Path: e.Path, Type: e.Type, Mode: e.Mode, Size: e.Size, SHA256: e.SHA256, Target: e.Target}
-		var err error
-		if f.MTime, err = mtime(root, dir, f); err != nil {
-			return nil, err
-		}
-		files = append(files, f)
+		files = append(files, file{Path: e.Path, Type: e.Type, Mode: e.Mode, Size: e.Size, SHA256: e.SHA256, Target: e.Target})
 	}
-	if why, _ := compareNames(root, dir, files); why != "" {
+	files, why := compareNames(root, dir, files)
+	if why != "" {
 		return nil, errors.New("not what was written: " + why)
 	}
 	return files, nil

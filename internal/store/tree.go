@@ -29,11 +29,8 @@ func (f file) entry() bundles.Entry {
 	return bundles.Entry{Path: f.Path, Type: f.Type, Mode: f.Mode, Size: f.Size, SHA256: f.SHA256, Target: f.Target}
 }
 
-func mtime(root *os.Root, dir string, f file) (int64, error) {
-	if f.Type != bundles.TypeFile {
-		return 0, nil
-	}
-	info, err := root.Lstat(path.Join(dir, f.Path))
+func mtime(root *os.Root, name string) (int64, error) {
+	info, err := root.Lstat(name)
 	if err != nil {
 		return 0, err
 	}
@@ -53,32 +50,39 @@ func digest(files []file) (string, error) {
 // quick way looks at names, types, modes, sizes and times, and reads bytes only
 // where a time differs; full reads them all. The only error is that of ctx.
 func compare(ctx context.Context, root *os.Root, dir string, want []file, full bool) (string, error) {
-	why, times := compareNames(root, dir, want)
-	if why != "" || times && !full {
-		return why, ctx.Err()
+	_, why, err := compareTimes(ctx, root, dir, want, full)
+	return why, err
+}
+
+// compareTimes is compare that also returns want with the times that the files have,
+// which are other ones where somebody copied the same bytes over them.
+func compareTimes(ctx context.Context, root *os.Root, dir string, want []file, full bool) (have []file, why string, err error) {
+	have, why = compareNames(root, dir, want)
+	if why != "" || slices.Equal(have, want) && !full {
+		return have, why, ctx.Err()
 	}
 	got, err := bundles.ReadTree(ctx, filepath.Join(root.Name(), filepath.FromSlash(dir)))
 	if ctx.Err() != nil {
-		return "", context.Cause(ctx)
+		return nil, "", context.Cause(ctx)
 	}
 	if err != nil {
-		return err.Error(), nil
+		return nil, err.Error(), nil
 	}
-	return firstDifference(want, got), nil
+	return have, firstDifference(want, got), nil
 }
 
-// compareNames looks at everything but bytes. sameTimes is true where no file
-// was written since.
-func compareNames(root *os.Root, dir string, want []file) (why string, sameTimes bool) {
+// compareNames looks at everything but bytes, and returns want with the times that
+// the files have.
+func compareNames(root *os.Root, dir string, want []file) (have []file, why string) {
+	have = slices.Clone(want)
 	var seen int
-	byPath := make(map[string]file, len(want))
-	for _, f := range want {
-		byPath[f.Path] = f
+	byPath := make(map[string]*file, len(want))
+	for i, f := range want {
+		byPath[f.Path] = &have[i]
 	}
-	sameTimes = true
 	sub, err := fs.Sub(root.FS(), dir)
 	if err != nil {
-		return err.Error(), false
+		return nil, err.Error()
 	}
 	err = fs.WalkDir(sub, ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || p == "." {
@@ -108,21 +112,21 @@ func compareNames(root *os.Root, dir string, want []file) (why string, sameTimes
 			if (info.Mode()&0o100 != 0) != (f.Mode&0o100 != 0) {
 				return fmt.Errorf("%s has mode %#o instead of %#o", p, info.Mode().Perm(), f.Mode)
 			}
-			sameTimes = sameTimes && info.ModTime().UnixNano() == f.MTime
+			f.MTime = info.ModTime().UnixNano()
 		}
 		return nil
 	})
 	if err != nil {
-		return err.Error(), false
+		return nil, err.Error()
 	}
 	if seen < len(want) {
 		for _, f := range want {
 			if _, err := root.Lstat(path.Join(dir, f.Path)); err != nil {
-				return f.Path + " is missing", false
+				return nil, f.Path + " is missing"
 			}
 		}
 	}
-	return "", sameTimes
+	return have, ""
 }
 
 func typeOf(m fs.FileMode) string {

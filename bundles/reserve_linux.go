@@ -6,12 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beginWriteback asks the kernel to start writing a range of a file to the disk,
-// and does not wait. It is a hint: Sync is what counts, and tells what failed.
-func beginWriteback(f *os.File, from, n int64) {
-	_ = unix.SyncFileRange(int(f.Fd()), from, n, unix.SYNC_FILE_RANGE_WRITE)
-}
-
 // reserve takes room for n bytes of f, which is empty: where the kernel need not
 // find some for each page, writing takes it a quarter less work (ext4). Where the
 // file system knows no such thing, or has no room, the writes say what there is to say.
