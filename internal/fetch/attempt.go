@@ -71,7 +71,7 @@ func download(ctx context.Context, o Options, p *partial) error {
 // what comes. nil means that p has all its bytes; a *slowError that several
 // connections are worth a try, where the caller may.
 func attempt(ctx context.Context, o Options, p *partial, may bool) error {
-	return watched(ctx, o.Stall, func(ctx context.Context, alive func()) error {
+	return Watched(ctx, o.Stall, func(ctx context.Context, alive func()) error {
 		var skip int64
 		body, total, err := o.Open(ctx, p.n)
 		if noResume(err) && p.n > 0 {
@@ -92,8 +92,9 @@ func attempt(ctx context.Context, o Options, p *partial, may bool) error {
 	})
 }
 
-// watched runs f until it ends or calls alive for so long not at all.
-func watched(ctx context.Context, stall time.Duration, f func(ctx context.Context, alive func()) error) error {
+// Watched runs f until it ends, or until it has not called alive for stall: then its
+// ctx ends, and the error says for how long no byte came (it is a Timeout).
+func Watched(ctx context.Context, stall time.Duration, f func(ctx context.Context, alive func()) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	dog := time.AfterFunc(stall, func() { cancel(&stallError{stall}) })

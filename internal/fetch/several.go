@@ -180,7 +180,7 @@ func (r *ranges) tell() {
 func (r *ranges) fill(ctx context.Context, p *piece) error {
 	for {
 		before := p.n
-		err := watched(ctx, r.o.Stall, func(ctx context.Context, alive func()) error {
+		err := Watched(ctx, r.o.Stall, func(ctx context.Context, alive func()) error {
 			to := p.from + int64(len(p.buf))
 			body, total, err := r.o.OpenRange(ctx, p.from+int64(p.n), to)
 			if err != nil {

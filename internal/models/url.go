@@ -110,16 +110,14 @@ func (v *validators) RoundTrip(req *http.Request) (*http.Response, error) {
 func (d *plain) held(ctx context.Context) error {
 	size := int64(-1)
 	err := fetch.Retry(ctx, 3, 200*time.Millisecond, nil, func() error {
-		asking, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		dog := time.AfterFunc(stall, func() { cancel(fmt.Errorf("no byte came for %s", stall)) })
-		defer dog.Stop()
-		body, n, err := d.open(asking, 0) // only for the size
-		if err != nil {
-			return cmp.Or(context.Cause(asking), err)
-		}
-		size = n
-		return body.Close()
+		return fetch.Watched(ctx, stall, func(ctx context.Context, _ func()) error {
+			body, n, err := d.open(ctx, 0) // only for the size
+			if err != nil {
+				return err
+			}
+			size = n
+			return body.Close()
+		})
 	})
 	if err != nil {
 		return err
@@ -217,43 +215,43 @@ func (d *plain) attempt(ctx context.Context, f *os.File, n int64) (done, size in
 	if n > 0 && d.validator == "" {
 		n = 0 // nothing says that the rest is of the same file
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	dog := time.AfterFunc(stall, func() { cancel(fmt.Errorf("no byte came for %s", stall)) })
-	defer dog.Stop()
-	body, size, err := d.open(ctx, n)
+	err = fetch.Watched(ctx, stall, func(ctx context.Context, alive func()) error {
+		body, total, err := d.open(ctx, n)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		if n == 0 {
+			if err := f.Truncate(0); err != nil {
+				return err
+			}
+			if err := fetch.CheckSpace(d.o.FreeSpace, filepath.Dir(d.dest), total, d.name); err != nil {
+				return err
+			}
+		}
+		buf := make([]byte, 256<<10)
+		for {
+			k, err := body.Read(buf)
+			if _, werr := f.WriteAt(buf[:k], n); werr != nil {
+				return werr
+			}
+			n += int64(k)
+			alive()
+			d.o.Progress(d.name, "downloading", n, max(total, 0))
+			switch {
+			case errors.Is(err, io.EOF) && (total < 0 || n == total):
+				return nil
+			case errors.Is(err, io.EOF):
+				return io.ErrUnexpectedEOF
+			case err != nil:
+				return cmp.Or(context.Cause(ctx), err)
+			}
+		}
+	})
 	if err != nil {
 		return n, 0, err
 	}
-	defer body.Close()
-	if n == 0 {
-		if err := f.Truncate(0); err != nil {
-			return n, 0, err
-		}
-		if err := fetch.CheckSpace(d.o.FreeSpace, filepath.Dir(d.dest), size, d.name); err != nil {
-			return n, 0, err
-		}
-	}
-	buf := make([]byte, 256<<10)
-	for {
-		k, err := body.Read(buf)
-		if _, werr := f.WriteAt(buf[:k], n); werr != nil {
-			return n, 0, werr
-		}
-		n += int64(k)
-		dog.Reset(stall)
-		d.o.Progress(d.name, "downloading", n, max(size, 0))
-		switch {
-		case errors.Is(err, io.EOF) && (size < 0 || n == size):
-			return n, n, nil
-		case errors.Is(err, io.EOF):
-			return n, 0, io.ErrUnexpectedEOF
-		case err != nil && context.Cause(ctx) != nil:
-			return n, 0, context.Cause(ctx)
-		case err != nil:
-			return n, 0, err
-		}
-	}
+	return n, n, nil
 }
 
 // told gives an error words and a cure that fit an address of the user's own.
