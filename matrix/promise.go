@@ -91,7 +91,8 @@ func (m *Matrix) checkPromise(w *walker, p *promise) {
 		p.cc.S, p.driver.S, p.glibc.S, strings.Join(append(drivers, glibcs...), ", "))
 }
 
-// tegra are SMs of chips on which only their own machine code runs.
+// tegra are SMs of chips on which only their own machine code runs. A test holds them
+// to package compat's data.
 var tegra = [...]string{"32", "53", "62", "72", "87", "88", "101", "110"}
 
 // runs reports whether machine code for sm runs on a GPU of compute capability

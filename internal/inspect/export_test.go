@@ -15,5 +15,8 @@ func ReaderWith(table string, r io.ReaderAt, size int64, name string) (facts.Fil
 	return readWith(t, r, size, name)
 }
 
+// Tegra are the SMs of Tegra chips.
+func Tegra() []string { return tegra }
+
 // EmbeddedTable is the table that is shipped.
 func EmbeddedTable() string { return nvidiaData }

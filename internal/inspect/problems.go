@@ -129,9 +129,10 @@ func (p *problems) ptxAlone(own []facts.Group, total int) {
 		strings.Join(sms, ", "), isa, most, plural(total, "unit"))
 }
 
-// tegra are the SMs of Tegra chips (package compat's data has their source): machine
-// code goes to none of them from another, and from none to another.
-var tegra = []string{"32", "53", "62", "72", "87", "101", "110"}
+// tegra are the SMs of Tegra chips: machine code goes to none of them from another,
+// and from none to another. A test holds them to package compat's data, which has
+// their sources and says how sure they are.
+var tegra = []string{"32", "53", "62", "72", "87", "88", "101", "110"}
 
 // runsOn says whether machine code for a target runs on GPUs of another: the same
 // major and not newer, which is what suffix f asks for too; with suffix a, and
