@@ -148,7 +148,7 @@ func TestWhatWasPackedUnpacksToTheSameTree(t *testing.T) {
 
 func TestALargeFileThatIsFlushedWhileItGrowsIsWhole(t *testing.T) {
 	line := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
-	large := sampleFile{path: "libcublasLt.so.12", text: strings.Repeat(line, 2*earlyStep>>20) + "and a bit more"}
+	large := sampleFile{path: "libcublasLt.so.12", text: strings.Repeat(line, 2*flushStep>>20) + "and a bit more"}
 	src := writeSample(t, t.TempDir(), append(slices.Clone(sample), large))
 	data, p := packed(t, src)
 	dir := filepath.Join(t.TempDir(), "new")

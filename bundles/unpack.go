@@ -10,8 +10,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
+
+	"github.com/waqasm86/llcuda/internal/flush"
 )
 
 // Unpack writes an archive into dir, which must be empty or not exist (its
@@ -101,8 +102,8 @@ type unpacker struct {
 	reserve bool
 }
 
-// syncer flushes files and folders to the disk while the next ones are unpacked, and
-// a large file while it grows. Several at once: what they wait for, a commit of the
+// syncer flushes files and folders to the disk while the next ones are unpacked.
+// Several at once: what they wait for, a commit of the
 // file system's journal and the disk emptying its own cache, they wait for together.
 type syncer struct {
 	running sync.WaitGroup
@@ -116,25 +117,17 @@ const maxFlushed = 16
 
 func newSyncer() *syncer { return &syncer{slots: make(chan struct{}, maxFlushed)} }
 
-// last flushes a file that nobody writes to any more, and closes it.
-func (s *syncer) last(f *os.File) {
+// last flushes a file that nobody writes to any more, and closes it; early has
+// flushed some of it, or is nil.
+func (s *syncer) last(f *os.File, early *flush.Growing) {
 	s.slots <- struct{}{}
 	s.running.Go(func() {
 		defer func() { <-s.slots }()
-		s.note(errors.Join(f.Sync(), f.Close()))
-	})
-}
-
-// begin flushes what a file holds so far. busy is true until that is done.
-func (s *syncer) begin(f *os.File, busy *atomic.Bool) {
-	busy.Store(true)
-	s.running.Go(func() {
-		defer busy.Store(false)
-		// The kernel tells of a failed write once: it counts, whoever asked. Where the
-		// file is closed by now, last has flushed all of it.
-		if err := f.Sync(); !errors.Is(err, os.ErrClosed) {
-			s.note(err)
+		err := f.Sync()
+		if early != nil {
+			err = errors.Join(err, early.Wait())
 		}
+		s.note(errors.Join(err, f.Close()))
 	})
 }
 
@@ -189,19 +182,21 @@ func (u *unpacker) file(e Entry, r io.Reader) (err error) {
 	if err != nil {
 		return err
 	}
+	var early *flush.Growing
 	defer func() {
 		if err != nil || u.sync == nil {
 			err = errors.Join(err, f.Close())
 			return
 		}
-		u.sync.last(f)
+		u.sync.last(f, early)
 	}()
 	if u.reserve && e.Size >= worthReserving {
 		reserve(f, e.Size)
 	}
 	w := io.Writer(struct{ io.Writer }{f})
-	if u.sync != nil {
-		w = &early{f: f, sync: u.sync}
+	if u.sync != nil && e.Size > flushStep {
+		early = flush.New(f, flushStep)
+		w = &flushed{f: f, flush: early}
 	}
 	if _, err := io.Copy(w, r); err != nil {
 		return fmt.Errorf("writing %q: %w", e.Path, err)
@@ -212,25 +207,20 @@ func (u *unpacker) file(e Entry, r io.Reader) (err error) {
 // worthReserving is the smallest file that room is taken for before it is written.
 const worthReserving = 1 << 20
 
-// early has a file flushed while it grows. A disk with a cache of its own empties all
-// of it when it is asked to flush: what 136 MB had left in there took 60 ms when the
-// last byte was written, however early the kernel had handed them over.
-type early struct {
-	f        *os.File
-	sync     *syncer
-	n, begun int64
-	busy     atomic.Bool
+// flushStep is how much of a large file is flushed at once while it is written.
+const flushStep = 8 << 20
+
+// flushed writes a file that is flushed meanwhile.
+type flushed struct {
+	f     *os.File
+	n     int64
+	flush *flush.Growing
 }
 
-// earlyStep is how much is flushed at once, or more where the disk is slower than that.
-const earlyStep = 8 << 20
-
-func (w *early) Write(b []byte) (int, error) {
+func (w *flushed) Write(b []byte) (int, error) {
 	n, err := w.f.Write(b)
-	if w.n += int64(n); w.n-w.begun >= earlyStep && !w.busy.Load() {
-		w.begun = w.n
-		w.sync.begin(w.f, &w.busy)
-	}
+	w.n += int64(n)
+	w.flush.Reached(w.n)
 	return n, err
 }
 

@@ -15,10 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/waqasm86/llcuda/internal/flock"
+	"github.com/waqasm86/llcuda/internal/flush"
 )
 
 // Unverified is the ending of a file whose bytes are not checked yet.
 const Unverified = ".unverified"
+
+// flushStep is how much of a file is flushed at once while it comes.
+const flushStep = 32 << 20
 
 // partial is the file under its unverified name, locked, with the hash of the
 // bytes in it so far. The lock is on the file itself, so no lock file is left.
@@ -27,6 +31,8 @@ type partial struct {
 	f    *os.File
 	sum  hash.Hash
 	n    int64
+	// flush, where the file has to reach the disk, begins with that.
+	flush *flush.Growing
 	// grown, where it is set, is told n whenever bytes were appended.
 	grown func(n int64)
 }
@@ -72,6 +78,9 @@ func openPartial(ctx context.Context, o Options) (*partial, error) {
 			return nil, &FileError{Op: "opening", Path: path, Err: errors.New("not a regular file")}
 		}
 		p := &partial{path: path, f: f, sum: sha256.New()}
+		if !o.NoSync {
+			p.flush = flush.New(f, flushStep)
+		}
 		if err := p.resume(ctx, mine.Size(), o); err != nil {
 			p.close()
 			return nil, err
@@ -107,6 +116,9 @@ func (p *partial) write(b []byte) error {
 	n, err := p.f.WriteAt(b, p.n)
 	p.sum.Write(b[:n])
 	p.n += int64(n)
+	if p.flush != nil {
+		p.flush.Reached(p.n)
+	}
 	if p.grown != nil {
 		p.grown(p.n)
 	}
@@ -137,7 +149,7 @@ func (p *partial) reset() error {
 // commit gives the file its final name, durably if asked.
 func (p *partial) commit(dest string, durably bool) error {
 	if durably {
-		if err := p.f.Sync(); err != nil {
+		if err := errors.Join(p.f.Sync(), p.flush.Wait()); err != nil {
 			return &FileError{Op: "writing", Path: p.path, Err: err}
 		}
 	}
