@@ -159,10 +159,12 @@ type Info struct {
 	PTX []string `json:"ptx,omitempty"`
 	// CMake are the arguments of the configure step.
 	CMake []string `json:"cmake"`
-	// Key is the content key of the build, see matrix.Plan.
-	Key string `json:"key"`
-	// Tool is the version of llcuda-build.
-	Tool string `json:"tool"`
+	// Key is the content key of the build, see matrix.Plan. A stock part has none,
+	// and that of a lean one is over no version of llcuda-build.
+	Key string `json:"key,omitempty"`
+	// Tool is the version of llcuda-build; empty in a runtime part, which many
+	// releases share.
+	Tool string `json:"tool,omitempty"`
 	// Form of a runtime part, "lean" or "stock", and what a lean one kept; empty in
 	// an app part.
 	Form string `json:"form,omitempty"`

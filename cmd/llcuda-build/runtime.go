@@ -161,7 +161,10 @@ func (j cellJob) makeRuntime(ctx context.Context, cell matrix.Cell, form string,
 
 	lane.Begin("inspect")
 	j.progress.Set(id, "inspect", 0, 0, cli.Steps)
-	info := describeRuntime(plan, result, form)
+	info, err := j.describeRuntime(cell, plan, result, form)
+	if err != nil {
+		return builtRuntime{}, err
+	}
 	if form == matrix.RuntimeLean {
 		if info.Lean, err = takeReference(result.Dir, folder.path, plan); err != nil {
 			return builtRuntime{}, err
@@ -196,12 +199,25 @@ func (j cellJob) makeRuntime(ctx context.Context, cell matrix.Cell, form string,
 	return r, nil
 }
 
-func describeRuntime(p matrix.Plan, r ci.Result, form string) bundles.Info {
-	return bundles.Info{
+// describeRuntime is what a runtime part says of itself: nothing that another
+// release would say otherwise of the same files, or every release would have a part
+// of its own, and every user fetch hundreds of MB again. So the program's version is
+// left out, of the key too. Of a stock part the image decides alone, and none of the
+// tools in it made anything.
+func (j cellJob) describeRuntime(cell matrix.Cell, p matrix.Plan, r ci.Result, form string) (bundles.Info, error) {
+	info := bundles.Info{
 		Schema: facts.Schema, Cell: p.Cell.ID, Platform: p.Cell.Platform, Toolkit: p.Cell.Toolkit, Form: form,
-		Image: bundles.Image{Ref: publicRef(imageRef(p, r)), Digest: r.ImageDigest, StandIn: p.StandIn, Tools: r.Tools},
-		SMs:   p.Cell.SMs, CMake: []string{}, Key: p.Key, Tool: version,
+		Image: bundles.Image{Ref: publicRef(imageRef(p, r)), Digest: r.ImageDigest, StandIn: p.StandIn},
+		SMs:   p.Cell.SMs, CMake: []string{},
 	}
+	if form == matrix.RuntimeStock {
+		return info, nil
+	}
+	o := j.plan
+	o.Dirs, o.Tool = matrix.ContainerDirs, ""
+	same, err := j.matrix.RuntimePlan(cell, form, o)
+	info.Key, info.Image.Tools = same.Key, r.Tools
+	return info, err
 }
 
 // takeReference moves the library that was not pruned out of the folder, and

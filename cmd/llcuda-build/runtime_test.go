@@ -6,8 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/waqasm86/llcuda/bundles"
 	"github.com/waqasm86/llcuda/bundles/facts"
+	"github.com/waqasm86/llcuda/ci"
 	"github.com/waqasm86/llcuda/internal/compat"
 	"github.com/waqasm86/llcuda/matrix"
 )
@@ -114,5 +117,41 @@ func TestACallThatALeanRuntimeLacksStopsTheBuild(t *testing.T) {
 	err = callsAreThere(app, builtRuntime{Calls: []string{"cublasCreate_v2", "cublasGemmEx"}, Part: bundles.Part{Name: "lean.tar.zst"}})
 	if err == nil || err.Error() != "it calls cublasDrotm_v2, which the lean runtime lean.tar.zst lacks" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A runtime part is hundreds of MB, and the next release is to refer to it.
+func TestTheNextReleaseMakesTheSameRuntimePart(t *testing.T) {
+	m, err := matrix.Load(matrix.DefaultName, matrix.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cell, err := m.Cell("cuda11.8-sm75")
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := version
+	t.Cleanup(func() { version = was })
+	says := func(form, release, ccache string) bundles.Info {
+		version = release
+		j := cellJob{matrix: m, plan: matrix.PlanOptions{Tool: release, Builder: matrix.BuilderDagger, Source: matrix.SourceID{Commit: release}}}
+		o := j.plan
+		o.Dirs = matrix.ContainerDirs
+		plan, err := m.RuntimePlan(cell, form, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := j.describeRuntime(cell, plan, ci.Result{ImageDigest: "sha256:a1", Tools: map[string]string{"ccache": ccache}}, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	if d := cmp.Diff(says(matrix.RuntimeLean, "v1", "4.7.5"), says(matrix.RuntimeLean, "v2", "4.7.5")); d != "" {
+		t.Errorf("lean, of another release:\n%s", d)
+	}
+	// Jobs of one release, and releases, install what the distribution has that day.
+	if d := cmp.Diff(says(matrix.RuntimeStock, "v1", "4.7.5"), says(matrix.RuntimeStock, "v2", "4.8.0")); d != "" {
+		t.Errorf("stock, of another release and with another ccache in the image:\n%s", d)
 	}
 }
