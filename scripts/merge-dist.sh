@@ -2,6 +2,8 @@
 # merge-dist.sh ARTIFACTS DIST: puts what the jobs of a release left, one folder each,
 # into one dist/. Cells of one toolkit share its runtime part, which the job of each
 # makes: the same bytes. Two jobs that left other files of one name are a mistake.
+# CELLS, what `llcuda-build plan --github` printed, says which cells there must be:
+# download-artifact takes what there still is, and artifacts end after days.
 . "$(dirname "$0")/env.sh"
 from=$1 to=$2
 mkdir -p "$to/extra"
@@ -21,4 +23,8 @@ for dir in "$from"/dist-*; do
   for file in "$dir"/*.tar.zst "$dir"/*.bundle.json; do put "$file" "$to"; done
   for file in "$dir"/extra/*; do put "$file" "$to/extra"; done
 done
+for cell in $(grep -o '"id": *"[^"]*"' <<<"${CELLS:-}" | sed 's/.*"\([^"]*\)"$/\1/'); do
+  [ -e "$to/$cell.bundle.json" ] || die "the plan has cell $cell, and no job left it: its artifact dist-$cell may be too old; run all jobs again"
+done
+[ -e "$to/extra/llcuda-run-linux-amd64" ] || [ -z "${CELLS:-}" ] || die "the job files left no programs: its artifact dist-files may be too old; run all jobs again"
 ls -l "$to" "$to/extra"
