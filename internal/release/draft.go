@@ -160,7 +160,8 @@ func body(m *bundles.Manifest, notes, repository, key string) string {
 	if notes != "" {
 		b.WriteString(strings.TrimSpace(notes) + "\n\n")
 	}
-	b.WriteString("| bundle | toolkit | packed |\n|---|---|---|\n")
+	b.WriteString("| bundle | toolkit | packed | CUDA runtime |\n|---|---|---|---|\n")
+	shared := false
 	for _, bundle := range m.Bundles {
 		toolkit := bundle.Toolkit
 		if toolkit == "" {
@@ -168,7 +169,23 @@ func body(m *bundles.Manifest, notes, repository, key string) string {
 		} else {
 			toolkit = "CUDA " + toolkit
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %d bytes |\n", bundle.ID, toolkit, m.Parts[bundle.App].Size)
+		var forms []string
+		for _, r := range bundle.Runtime {
+			if r == bundles.RuntimeHost {
+				forms = append(forms, "the host's")
+				continue
+			}
+			p := m.Parts[r]
+			text := fmt.Sprintf("%s, %d bytes", p.Form, p.Size)
+			if p.Release != nil {
+				text += " (in " + *p.Release + ")"
+			}
+			forms, shared = append(forms, text), true
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %d bytes | %s |\n", bundle.ID, toolkit, m.Parts[bundle.App].Size, cmp.Or(strings.Join(forms, "; else "), "none"))
+	}
+	if shared {
+		b.WriteString("\nA runtime is downloaded where the host has no CUDA libraries that fit, and once for all bundles of a toolkit.\n")
 	}
 	fmt.Fprintf(&b, "\nThe manifest (sequence %d) is signed by `%s`:\n\n    llcuda-run serve MODEL --from %s@%s --key %s\n\n%s\n",
 		m.Sequence, key, repository, m.Release, key, marker(m.Release))
