@@ -2,7 +2,8 @@
 # cell.sh CELL [CCACHE.tar]: builds one cell into dist/ in the image that the matrix
 # names (or its stand-in, where no registry answers), as a job of release.yml does.
 # With CCACHE.tar the compiler cache is loaded from there first, if the file is
-# there, and saved to it afterwards, also after a failure.
+# there, and saved to it afterwards, also after a failure. TIME_LIMIT=300m ends a
+# build that takes longer, as Ctrl-C would: there is time left to save the cache.
 . "$(dirname "$0")/env.sh"
 cell=$1 tar=${2:-}
 # shellcheck disable=SC1091 # written by engine/up.sh
@@ -22,7 +23,10 @@ if [ -n "$tar" ] && [ -f "$tar" ]; then
   bin/llcuda-build ccache load "$cell" "$tar" "${image[@]}" || say "the compiler cache in $tar was of no use: building without it"
 fi
 code=0
-bin/llcuda-build "${args[@]}" "${image[@]}" || code=$?
+build=(bin/llcuda-build "${args[@]}" "${image[@]}")
+[ -z "${TIME_LIMIT:-}" ] || build=(timeout --signal=INT --kill-after=60 "$TIME_LIMIT" "${build[@]}")
+"${build[@]}" || code=$?
+[ "$code" != 124 ] || say "$cell was not built in $TIME_LIMIT"
 [ "$code" = 0 ] || logs dist
 if [ -n "$tar" ]; then
   bin/llcuda-build ccache save "$cell" "$tar" "${image[@]}" || say "the compiler cache was not saved"
