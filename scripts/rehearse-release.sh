@@ -3,15 +3,20 @@
 # and commands that the workflow calls, in folders like those of its jobs, against
 # the fake GitHub of the tests (scripts/github). It needs root or an engine, and
 # no network. What differs from a real release, all of it in a commit of a throw-away clone:
-#   the matrix has two cells, is built in the images of this machine's registry, and
-#   promises what two cells keep; the CUDA cell is the fixture without its mark, and
-#   takes the host's CUDA libraries (packing NVIDIA's takes ten minutes).
+#   the matrix has the cpu cell and two cells of one toolkit, is built in the images of
+#   this machine's registry, and promises what these cells keep. The CUDA cells are
+#   the fixture without its mark; their runtimes are the matrix's own, host and
+#   stock, but of the stock part the two cuBLAS are small (scripts/small-cublas.sh):
+#   each job packs the part, and NVIDIA's own takes minutes. STOCK=real packs that.
+# A second release of the next commit follows, with the first one's cpu bundle and
+# programs: it must refer to the stock part and not hold it again.
 # REAL=0 builds the fixture for the cpu cell too: then nothing can be proved by
-# running it, and the check of the release ends before `llcuda-run pull`.
+# running it, and the check of the release ends before `llcuda-run pull --cpu`.
 # KEEP=DIR leaves the release's files there.
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
-real=${REAL:-1} tag=v0.0.1 repo=owner/repo cuda=cuda11.8-sm75
+real=${REAL:-1} tag=v0.0.1 next=v0.0.2 repo=owner/repo
+cuda=(cuda11.8-all cuda11.8-sm75) # of one toolkit: they share its stock runtime
 export LLCUDA_ENGINE_HOLDER=rehearsal-$$ LLCUDA_ENGINE_HOLDER_PID=$$
 work=$(mktemp -d "${TMPDIR:-/tmp}/llcuda-rehearsal-XXXXXX")
 hub='' publisher=''
@@ -41,9 +46,15 @@ step "a clone with one commit more, and its tag"
 git clone -q --no-hardlinks "$ROOT" "$work/origin"
 cd "$work/origin"
 git checkout -q -B main
-awk -v cpu="$cpu_image" -v cuda="$cuda_image" -v cell="$cuda" '
+prepare=$ROOT/scripts/small-cublas.sh
+if [ "${STOCK:-}" = real ]; then prepare=/dev/null; fi
+awk -v cpu="$cpu_image" -v cuda="$cuda_image" -v cells=" cpu ${cuda[*]} " -v prepare="$prepare" '
   # one system more: nothing is installed in an image that brings its tools
-  /^systems:/ { print; print "  rehearsal:\n    glibc: \"2.31\"\n    packages: [cmake]\n    prepare: test -n \"$*\""; next }
+  /^systems:/ {
+    print; print "  rehearsal:\n    glibc: \"2.31\"\n    packages: [cmake]\n    prepare: |\n      test -n \"$*\""
+    while ((getline line <prepare) > 0) print "      " line
+    next
+  }
   /^toolkits:/ { part = "toolkits" } /^cpu:/ { part = "cpu" } /^cells:/ { part = "cells" } /^promise:/ { part = "promise" }
   part == "toolkits" && /^  "/ { on = /"11.8.0"/ }
   part == "toolkits" && /^[ ]/ && !on { next }
@@ -53,10 +64,9 @@ awk -v cpu="$cpu_image" -v cuda="$cuda_image" -v cell="$cuda" '
   part == "toolkits" && on && /^    packages:/ { next }
   part == "toolkits" && on && /^    env:/ { print "    env: {CC: clang-13, CXX: clang++-13, CUDAHOSTCXX: g++-10}"; skip = 1; next }
   skip && /^      / { next } { skip = 0 }
-  part == "cells" && /^  - id:/ { keep = ($3 == cell || $3 == "cpu") }
+  part == "cells" && /^  - id:/ { keep = index(cells, " " $3 " ") }
   part == "cells" && /^  / && !keep { next }
-  /^  runtime: \[/ { print "  runtime: [host]"; next }
-  part == "promise" && /^  - / && !/cc: "7.5"/ { next }
+  part == "promise" && /^  - / && !/cc: "[5-8]\./ { next }
   part == "promise" { sub(/glibc: "2.28"/, "glibc: \"2.31\"") }
   { print }' "$ROOT/matrix/cuda.yaml" >matrix/cuda.yaml
 make -s build
@@ -71,10 +81,14 @@ locked() { # locked IMAGE
   printf '"%s": {"digest": "%s", "platform": "linux/amd64"}' "$1" "$digest"
 }
 printf '{"schema": 1, "images": {%s, %s}}\n' "$(locked "$cpu_image")" "$(locked "$cuda_image")" >matrix/cuda.lock.json
-git -c user.name=rehearsal -c user.email=rehearsal@example.invalid add matrix
-git -c user.name=rehearsal -c user.email=rehearsal@example.invalid commit -qm "rehearsal: two cells, in the images of this machine"
-git -c user.name=rehearsal -c user.email=rehearsal@example.invalid tag -m "$tag" "$tag"
+git config user.name rehearsal
+git config user.email rehearsal@example.invalid
+git add matrix
+git commit -qm "rehearsal: three cells, in the images of this machine"
+git tag -m "$tag" "$tag"
 commit=$(git rev-parse HEAD)
+git commit -q --allow-empty -m "rehearsal: the next release"
+git tag -m "$next" "$next"
 
 job() { # job NAME: a fresh checkout of the tag, as each job has
   git clone -q --no-hardlinks "$work/origin" "$work/$1"
@@ -87,7 +101,9 @@ job plan
 git merge-base --is-ancestor "$commit" origin/main
 make -s locked
 bin/llcuda-build coverage
-bin/llcuda-build plan --github
+CELLS=$(bin/llcuda-build plan --github) # the job's output
+echo "$CELLS"
+export CELLS
 
 # What nightly left in the actions cache: this machine's compiler cache of the same image.
 step "the compiler cache that the jobs start from"
@@ -97,19 +113,25 @@ mkdir "$work/actions-cache" "$work/artifacts"
 fixture=$work/fixture
 cp -a "$ROOT/testdata/fixture" "$fixture"
 rm "$fixture/.llcuda-fixture" # for the fake alone: GitHub takes no fixture, and says so
-for cell in cpu "$cuda"; do
-  step "job cells ($cell)"
-  job "cell-$cell"
-  [ ! -f "$work/actions-cache/$cell.tar" ] || cp "$work/actions-cache/$cell.tar" ccache.tar
-  of=$source
-  if [ "$cell" != cpu ] || [ "$real" = 0 ]; then of=$fixture; fi
-  LLCUDA_SOURCE=$of make -s cell CELL="$cell" CCACHE=ccache.tar
-  [ -s ccache.tar ] || die "the job of $cell saved no compiler cache"
-  cp ccache.tar "$work/actions-cache/$cell.tar"
-  mkdir -p "$work/artifacts/dist-$cell/extra"
-  cp dist/*.tar.zst dist/*.bundle.json "$work/artifacts/dist-$cell/"
-  cp dist/extra/* "$work/artifacts/dist-$cell/extra/"
-done
+cell_job() { # cell_job CELL NAME: the job NAME builds it; its artifact goes to $artifacts
+  step "job cells ($1, $tag)"
+  job "$2"
+  [ ! -f "$work/actions-cache/$1.tar" ] || cp "$work/actions-cache/$1.tar" ccache.tar
+  local of=$source
+  if [ "$1" != cpu ] || [ "$real" = 0 ]; then of=$fixture; fi
+  LLCUDA_SOURCE=$of make -s cell CELL="$1" CCACHE=ccache.tar
+  [ -s ccache.tar ] || die "the job of $1 saved no compiler cache"
+  cp ccache.tar "$work/actions-cache/$1.tar"
+  mkdir -p "$artifacts/dist-$1/extra"
+  cp dist/*.tar.zst dist/*.bundle.json "$artifacts/dist-$1/"
+  cp dist/extra/* "$artifacts/dist-$1/extra/"
+}
+artifacts=$work/artifacts
+for cell in cpu "${cuda[@]}"; do cell_job "$cell" "cell-$cell"; done
+# What the jobs of one toolkit have in common, and what is shown here: without it nothing of the merge was.
+shared=$(cd "$artifacts" && echo dist-*/cuda*-stock-*.tar.zst)
+[ "$(wc -w <<<"$shared")" = "${#cuda[@]}" ] || die "not every CUDA job left a stock runtime: $shared"
+stock=${shared##*/}
 
 step "job files (make release-files${REBUILD:+ REBUILD=1})"
 job files
@@ -126,7 +148,7 @@ export LLCUDA_SIGN_KEY LLCUDA_KEY
 export LLCUDA_MODELS=off # the hub is not asked: this machine may have no network
 mkdir "$work/hub"
 (cd "$ROOT" && go build -o "$work/github" ./scripts/github)
-"$work/github" -tag "$tag" -commit "$commit" -files "$work/hub" -pause 1s >"$work/hub/said" 2>&1 &
+"$work/github" -tag "$tag=$commit" -tag "$next=$(git -C "$work/origin" rev-parse HEAD)" -files "$work/hub" -pause 1s >"$work/hub/said" 2>&1 &
 hub=$!
 for _ in $(seq 100); do [ ! -f "$work/hub/env" ] || break; sleep 0.1; done
 # shellcheck disable=SC1091 # written by scripts/github
@@ -178,6 +200,62 @@ if [ "$code" != 0 ]; then
   say "no GPU here: it ended with $code"
 fi
 
+# What a user of each cell gets. Nothing is proved: the CUDA cells are the fixture,
+# and the T4 is a libcuda that says so.
+step "as a user: install.sh, why, and pull of each CUDA cell with the stock runtime that they share"
+mkdir "$work/user"
+export LLCUDA_FROM=github:$repo@$tag LLCUDA_HOME=$work/user/home LLCUDA_GITHUB=$GITHUB_SERVER_URL LLCUDA_GITHUB_API=$GITHUB_API_URL
+PREFIX=$work/user sh "$ROOT/install.sh" "$tag"
+run=$work/user/bin/llcuda-run
+while read -r sm driver want; do
+  got=$("$run" why --sm "$sm" --driver "$driver" --json | sed -n 's/^ *"bundle": "\(.*\)",*$/\1/p' | head -n 1)
+  [ "$got" = "$want" ] || die "for GPUs of $sm and driver $driver the release gives ${got:-nothing}, not $want"
+  say "GPUs of $sm, driver $driver: $got"
+done <<END
+75 470.82.01 cuda11.8-sm75
+75 580.65.06 cuda11.8-sm75
+61 450.80.02 cuda11.8-all
+89 520.56.06 cuda11.8-all
+61,75 535.104.05 cuda11.8-all
+END
+mkdir "$work/driver"
+gcc -shared -fPIC -Wl,-soname,libcuda.so.1 -o "$work/driver/libcuda.so.535.104.05" "$ROOT/scripts/fake-libcuda.c"
+ln -s libcuda.so.535.104.05 "$work/driver/libcuda.so.1"
+pull() { LD_LIBRARY_PATH=$work/driver "$run" pull --no-proof "$@"; }
+assets() { # assets TAG: id and name of each file of the release
+  curl -fsS "$GITHUB_API_URL/repos/$repo/releases/tags/$1" | tr '{' '\n' | sed -n 's/.*"id": *\([0-9]*\),.*"name": *"\([^"]*\)".*"state".*/\1 \2/p'
+}
+id=$(assets "$tag" | sed -n "s/ $stock\$//p")
+[ -n "$id" ] || die "the release has no $stock"
+asked() { grep -c " GET /releases/assets/$id arrived\$" "$work/hub/requests" || true; } # how often for the stock part
+before=$(asked)
+pull
+"$run" ls | grep -q "${cuda[1]}" || die "a T4 was not given ${cuda[1]}"
+once=$(asked)
+[ "$once" -gt "$before" ] || die "${cuda[1]} was installed without its stock runtime: are there CUDA libraries on this machine?"
+pull --bundle "${cuda[0]}"
+[ "$(asked)" = "$once" ] || die "the stock runtime was downloaded for each cell"
+
+step "the next release: its jobs build the CUDA cells anew"
+export GITHUB_TOKEN=$token
+first=$tag tag=$next artifacts=$work/artifacts-$next
+mkdir "$artifacts"
+cp -r "$work/artifacts/dist-cpu" "$work/artifacts/dist-files" "$artifacts/"
+for cell in "${cuda[@]}"; do cell_job "$cell" "cell-$cell-$next"; done
+job "publish-$next"
+scripts/merge-dist.sh "$artifacts" dist
+make -s publish REPO="$repo" TAG="$tag"
+unset GITHUB_TOKEN
+! assets "$tag" | grep -- -stock- || die "$tag holds a stock runtime again: nobody who has that of $first needs it"
+if [ "$real" = 0 ]; then bin/llcuda-build verify "github:$repo@$tag" --cuobjdump off
+else make -s release-check REPO="$repo" TAG="$tag"; fi
+before=$(asked)
+pull --from "github:$repo@$tag"
+[ "$(asked)" = "$before" ] || die "the stock runtime was downloaded again for $tag"
+"$run" ls
+tag=$first
+unset LLCUDA_FROM LLCUDA_HOME LLCUDA_GITHUB LLCUDA_GITHUB_API
+
 step "what the release holds"
 mkdir "$work/held"
 server=$GITHUB_SERVER_URL/$repo/releases/download/$tag
@@ -187,7 +265,7 @@ while read -r _ name; do curl -fsS -o "$work/held/$name" "$server/$name"; done <
 for part in "$work"/held/*.tar.zst; do
   [ -f "$part" ] || die "no part"
 done
-for cell in cpu "$cuda"; do
+for cell in cpu "${cuda[@]}"; do
   [ -f "$work/held/$cell.spdx.json" ] || die "no bill of materials of $cell"
 done
 (cd "$ROOT" && go run ./scripts/sbom "$work"/held/*.spdx.json)
@@ -199,4 +277,4 @@ kill "$hub"
 wait "$hub" || { cat "$work/hub/said" >&2; die "the fake GitHub has complaints"; }
 hub=
 cat "$work/hub/said"
-step "rehearsed: plan, cells, files, publish (killed and repeated), check. Not rehearsed: attestations, the environment's approval, minisign by install.sh where it is missing"
+step "rehearsed: plan, cells (two of one toolkit with the stock runtime they share), files, publish (killed and repeated), check, pull of each cell, a second release that refers to the first. Not rehearsed: attestations, the environment's approval, artifacts and caches of Actions, runners that prepare an image each for itself, llama.cpp's CUDA cells, NVIDIA's own cuBLAS (STOCK=real packs it), minisign by install.sh where it is missing"

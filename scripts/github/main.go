@@ -1,8 +1,8 @@
 // Command github serves the fake GitHub of the tests on loopback, as repository
-// owner/repo with one tag: the API, and the pages that files of a public release
+// owner/repo with tags: the API, and the pages that files of a public release
 // are downloaded from. scripts/rehearse-release.sh publishes to it.
 //
-//	github -tag TAG -commit COMMIT -files DIR [-pause DURATION]
+//	github -tag TAG=COMMIT [-tag TAG=COMMIT…] -files DIR [-pause DURATION]
 //
 // DIR/env is written when it is ready, for a shell; each request's phases go to
 // DIR/requests. SIGTERM ends it: it then says what became public, and exits 1
@@ -42,8 +42,15 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	set := flag.NewFlagSet("github", flag.ContinueOnError)
-	tag := set.String("tag", "", "the tag that was pushed")
-	commit := set.String("commit", "", "the commit that it is of")
+	tags := map[string]string{}
+	set.Func("tag", "a tag that was pushed, and its commit: `TAG=COMMIT`", func(given string) error {
+		tag, commit, ok := strings.Cut(given, "=")
+		if !ok {
+			return errors.New("it is TAG=COMMIT")
+		}
+		tags[tag] = commit
+		return nil
+	})
 	dir := set.String("files", "", "folder for env and requests")
 	pause := set.Duration("pause", 0, "how long each upload stands still at its half")
 	if err := set.Parse(args); err != nil {
@@ -58,8 +65,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f := hubtest.New(t)
 	defer t.close()
 	f.Anonymous = true
-	f.Tags = map[string]string{*tag: *commit}
-	f.Commits[*commit] = true
+	f.Tags = tags
+	for _, commit := range tags {
+		f.Commits[commit] = true
+	}
 	f.Hook = func(n int, phase string) {
 		var c hubtest.Call
 		f.Do(func() { c = f.Calls[n] })
