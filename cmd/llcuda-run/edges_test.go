@@ -195,3 +195,12 @@ func TestASourceThatDoesNotAnswerSaysWhatToDo(t *testing.T) {
 		})
 	}
 }
+
+func TestABundleThatWasNamedAndDoesNotFitSaysNothingOfTheOthers(t *testing.T) {
+	m := &bundles.Manifest{Release: "v1", Bundles: []bundles.Bundle{{ID: "cpu"}, {ID: "cuda11.8-all", Toolkit: "11.8.0"}}}
+	err := noBundle(m, facts.Host{GPUs: []facts.GPU{}}, pickOptions{bundle: "cuda11.8-all"})
+	var e *cli.Error
+	if !errors.As(err, &e) || strings.Contains(e.Cure, "no bundle for the CPU") || !strings.Contains(e.Cure, "leave --bundle out") {
+		t.Errorf("%v; its hint is %+v", err, e)
+	}
+}

@@ -209,6 +209,8 @@ func noBundle(m *bundles.Manifest, h facts.Host, o pickOptions) error {
 	switch {
 	case slices.ContainsFunc(m.Bundles, func(b bundles.Bundle) bool { return b.Source.Fixture }):
 		cure = "use a release made from llama.cpp (--from)"
+	case o.bundle != "": // of the others nothing was asked
+		cure = "leave --bundle out; llcuda-run doctor says which bundle fits, and why the others do not"
 	case h.GPUs != nil && len(h.GPUs) == 0 && h.Driver == nil: // nil: they could not be listed
 		cure = "there is no NVIDIA GPU here, and the release has no bundle for the CPU: use another release (--from)"
 	}
