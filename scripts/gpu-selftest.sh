@@ -8,6 +8,7 @@ repo=$1 tag=${2:-}
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 export LLCUDA_FROM=github:$repo${tag:+@$tag} LLCUDA_HOME=$work/home
 export LLCUDA_GITHUB=${GITHUB_SERVER_URL:-https://github.com} LLCUDA_GITHUB_API=${GITHUB_API_URL:-}
+[ -z "${LLCUDA_KEY:-}" ] || need minisign minisign # install.sh holds the program to the key, or stops
 PREFIX=$work sh "$ROOT/install.sh" ${tag:+"$tag"}
 "$work/bin/llcuda-run" doctor
 "$work/bin/llcuda-run" selftest
