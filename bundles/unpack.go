@@ -102,9 +102,9 @@ type unpacker struct {
 	reserve bool
 }
 
-// syncer flushes files and folders to the disk while the next ones are unpacked.
-// Several at once: what they wait for, a commit of the
-// file system's journal and the disk emptying its own cache, they wait for together.
+// syncer flushes files and folders to the disk while the next ones are unpacked,
+// several at once: what they wait for, a commit of the file system's journal and the
+// disk emptying its own cache, they wait for together.
 type syncer struct {
 	running sync.WaitGroup
 	slots   chan struct{}
@@ -123,11 +123,7 @@ func (s *syncer) last(f *os.File, early *flush.Growing) {
 	s.slots <- struct{}{}
 	s.running.Go(func() {
 		defer func() { <-s.slots }()
-		err := f.Sync()
-		if early != nil {
-			err = errors.Join(err, early.Wait())
-		}
-		s.note(errors.Join(err, f.Close()))
+		s.note(errors.Join(f.Sync(), early.Wait(), f.Close()))
 	})
 }
 

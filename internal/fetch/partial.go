@@ -31,7 +31,7 @@ type partial struct {
 	f    *os.File
 	sum  hash.Hash
 	n    int64
-	// flush, where the file has to reach the disk, begins with that.
+	// flush, where the file has to reach the disk, begins with that; else nil.
 	flush *flush.Growing
 	// grown, where it is set, is told n whenever bytes were appended.
 	grown func(n int64)
@@ -116,9 +116,7 @@ func (p *partial) write(b []byte) error {
 	n, err := p.f.WriteAt(b, p.n)
 	p.sum.Write(b[:n])
 	p.n += int64(n)
-	if p.flush != nil {
-		p.flush.Reached(p.n)
-	}
+	p.flush.Reached(p.n)
 	if p.grown != nil {
 		p.grown(p.n)
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 // Growing is a file that is written from its beginning on. Its methods are for the
-// goroutine that writes.
+// goroutine that writes; a nil one flushes nothing.
 type Growing struct {
 	f       *os.File
 	step    int64
@@ -37,6 +37,9 @@ func New(f *os.File, step int64) *Growing { return &Growing{f: f, step: step} }
 
 // Reached says that the first n bytes were written. It waits for nothing.
 func (g *Growing) Reached(n int64) {
+	if g == nil {
+		return
+	}
 	if n < g.begun { // it was emptied, to begin anew
 		g.begun = n
 	}
@@ -58,6 +61,9 @@ func (g *Growing) Reached(n int64) {
 
 // Wait returns when no flush runs any more. The error is that of any so far.
 func (g *Growing) Wait() error {
+	if g == nil {
+		return nil
+	}
 	g.running.Wait()
 	g.mu.Lock()
 	defer g.mu.Unlock()
