@@ -4,19 +4,15 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-)
 
-// modelBytes is how large the model is that is downloaded: as one of a billion
-// parameters at 8 bits.
-const modelBytes = 1 << 30
+	"github.com/waqasm86/llcuda/internal/gguf"
+)
 
 // downloadModel downloads a model over a line of so many bytes a second; the rival
 // is curl, and the sync that puts its file on the disk, where ours is when we say so.
@@ -45,7 +41,7 @@ func downloadModel(line float64) func(context.Context, bench) (samples, samples,
 	}
 }
 
-// writeModel makes a GGUF of one tensor of noise, and gives its SHA-256.
+// writeModel makes a model of 1 GB, and gives its SHA-256.
 func writeModel(dir string) (digest string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
@@ -56,33 +52,9 @@ func writeModel(dir string) (digest string, err error) {
 	}
 	sum := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)
-	var head []byte
-	number := func(n uint64) { head = binary.LittleEndian.AppendUint64(head, n) }
-	kind := func(n uint32) { head = binary.LittleEndian.AppendUint32(head, n) }
-	text := func(s string) { number(uint64(len(s))); head = append(head, s...) }
-	head = append(head, "GGUF"...)
-	kind(3)   // version
-	number(1) // tensors
-	number(1) // keys
-	text("general.architecture")
-	kind(8) // a string
-	text("llama")
-	text("token_embd.weight")
-	kind(1)                // dimension
-	number(modelBytes / 4) // elements
-	kind(0)                // F32
-	number(0)              // offset
-	for len(head)%32 != 0 {
-		head = append(head, 0)
-	}
-	_, err = w.Write(head)
-	noise := make([]byte, 1<<20)
-	random := rand.NewChaCha8([32]byte{})
-	for n := 0; n < modelBytes && err == nil; n += len(noise) {
-		_, _ = random.Read(noise) // it never fails
-		_, err = w.Write(noise)
-	}
-	if err = errors.Join(err, w.Flush(), f.Close()); err != nil {
+	large := gguf.DefaultTiny()
+	large.Layers, large.Embd, large.Heads = 12, 2048, 16
+	if err = errors.Join(gguf.Tiny(w, large), w.Flush(), f.Close()); err != nil {
 		return "", fmt.Errorf("making a model: %w", err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil

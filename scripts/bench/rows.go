@@ -70,7 +70,7 @@ var rows = []row{
 	{what: "install, the part of a cell, no limit", measure: installFrom(0, 0, released)},
 	{what: "install, the part of a cell, a line of 125 MB/s", measure: installFrom(125e6, 0, released)},
 	{what: "install, the part of a cell and its lean runtime, a line of 125 MB/s", measure: installFrom(125e6, 0, released, lean), lean: true},
-	{what: "download, a model of 1 GiB, a line of 125 MB/s", measure: downloadModel(125e6)},
+	{what: "download, a model of 1 GB, a line of 125 MB/s", measure: downloadModel(125e6)},
 	{what: "serve to the first answer, on the CPU", measure: serveModel},
 }
 
